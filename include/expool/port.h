@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a port gives: the whole of the system that the core sees, as one short list.
+ *
+ * A port defines these functions and, in the header that EXP_PORT_HEADER names, three inlines:
+ *
+ *     struct exp_owner *exp_port_owner(void)    the owner of this thread (or processor); never NULL:
+ *                                               &exp_owner_none before the first exp_port_owner_set
+ *     void exp_port_pin(void), exp_port_unpin(void)   around the fast path: nothing in user mode; in
+ *                                               a kernel they keep the processor from being taken away
+ *
+ * Addresses and sizes are multiples of 4096 bytes unless said. No function here calls the pool.
+ * source: design.md 6.
+ */
+#ifndef EXPOOL_PORT_H
+#define EXPOOL_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct exp_owner;
+
+enum exp_port_access {
+    EXP_PORT_NONE,               /* every touch faults */
+    EXP_PORT_READ_WRITE,         /* not executable */
+    EXP_PORT_READ_WRITE_EXECUTE,
+};
+
+/*
+ * Reserve address space without memory.
+ *
+ *   bytes, alignment   alignment is a power of two
+ *   returns            inaccessible addresses, or NULL
+ *   irql               PASSIVE; called once per range
+ */
+void *exp_port_reserve(size_t bytes, size_t alignment);
+
+/*
+ * Make part of a reservation usable, or change how it may be used.
+ *
+ *   access    EXP_PORT_NONE makes it inaccessible again (contents need not survive)
+ *   huge      the system may back it with large pages
+ *   returns   false: nothing has changed. Memory committed for the first time reads as zero
+ *   irql      <= DISPATCH
+ */
+bool exp_port_commit(void *address, size_t bytes, enum exp_port_access access, bool huge);
+
+/*
+ * Give the memory behind committed pages back to the system; they stay usable.
+ *
+ *   returns   true: the pages read as zero from now on; false: nothing is known of their contents
+ *   irql      <= DISPATCH
+ */
+bool exp_port_decommit(void *address, size_t bytes);
+
+/*
+ * Move the contents of pages without copying; both stay committed.
+ *
+ *   returns   true: to holds the contents and from reads as zero; false: nothing has changed
+ */
+bool exp_port_move(void *to, void *from, size_t bytes);
+
+/*
+ * Ask that pages read as zero in a copy of this process.
+ *
+ *   returns   false: the system cannot; the port then calls exp_owner_child in the copy itself
+ */
+bool exp_port_wipe(void *address, size_t bytes);
+
+/* Sleep until woken while *word == value; may return early. irql: any; may spin. */
+void exp_port_wait(uint32_t *word, uint32_t value);
+
+/* Wake one waiter of word. */
+void exp_port_wake(uint32_t *word);
+
+/* Milliseconds from any start, monotone, cheap. */
+uint64_t exp_port_clock_ms(void);
+
+/* Random bits for placement; no cryptographic promise. */
+uint64_t exp_port_random(void);
+
+/* Index of the NUMA node this thread runs on; 0 when there is one. */
+uint32_t exp_port_node(void);
+
+/*
+ * The statistics region, at one address for the life of the process.
+ *
+ *   bytes     in: wanted; out: got (addresses, not memory); 0 is not an answer
+ *   fresh     true in a copy of the process: put a new region at the same address, its first
+ *             copy_bytes holding what the old one holds
+ *   returns   its address, page aligned, or NULL
+ */
+void *exp_port_region(size_t *bytes, bool fresh, size_t copy_bytes);
+
+/* Give memory to region bytes [offset, offset + bytes); false: none is left. */
+bool exp_port_region_commit(size_t offset, size_t bytes);
+
+/*
+ * Make owner this thread's (or processor's) own, and call exp_owner_exit(owner) when it ends.
+ *
+ *   returns   false: the thread is past its end (its last destructors); owner was not set
+ */
+bool exp_port_owner_set(struct exp_owner *owner);
+
+/* Print a finished report and end. Concurrent callers: the first report is printed whole. */
+_Noreturn void exp_port_stop(const char *report, size_t length);
+
+/*
+ * Describe the stack and the calling module for a report.
+ *
+ *   caller    return address of the public routine
+ *   returns   bytes written to text, at most size
+ *   irql      any; allocates nothing
+ */
+size_t exp_port_describe(const void *caller, char *text, size_t size);
+
+#ifdef EXP_PORT_HEADER
+#include EXP_PORT_HEADER
+#endif
+
+#endif
