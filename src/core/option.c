@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One table, one parser. A size takes K, M or G; "unlimited" is a size too. A value is stored only when
+ * the whole text was understood. Values are single words that any thread may read; text is copied into a
+ * fixed buffer before the pool starts and never changes after.
+ */
+#include "core/option.h"
+
+enum kind { KIND_SIZE, KIND_NUMBER, KIND_SWITCH, KIND_TAG, KIND_REPORT };
+
+struct row {
+    const char *name;
+    enum kind kind;
+    bool early; /* only before the pool serves */
+    uint64_t largest;
+    const char *help;
+};
+
+/* clang-format off */
+static const struct row option_rows[EXP_OPTION_COUNT] = {
+    [EXP_OPTION_PAGED_LIMIT]    = { "paged_limit",    KIND_SIZE,   false, UINT64_MAX, "bytes the paged pool may hold: a size, or unlimited" },
+    [EXP_OPTION_NONPAGED_LIMIT] = { "nonpaged_limit", KIND_SIZE,   false, UINT64_MAX, "bytes the nonpaged pools may hold: a size, or unlimited" },
+    [EXP_OPTION_TAG]            = { "tag",            KIND_TAG,    true,  UINT32_MAX, "tag of malloc'ed blocks: module, or four characters" },
+    [EXP_OPTION_REPORT]         = { "report",         KIND_REPORT, true,  0,          "table at exit: off, stderr, or a file name (%p = process id)" },
+    [EXP_OPTION_PURGE_MS]       = { "purge_ms",       KIND_NUMBER, false, 86400000,   "age in ms after which free pages go back to the system" },
+    [EXP_OPTION_FRONT_CACHE]    = { "front_cache",    KIND_SWITCH, false, 1,          "keep freed blocks in caches of each thread: 0 or 1" },
+    [EXP_OPTION_TAIL_REUSE]     = { "tail_reuse",     KIND_SWITCH, false, 1,          "serve small blocks from the end of big ones: 0 or 1" },
+    [EXP_OPTION_HUGEPAGES]      = { "hugepages",      KIND_SWITCH, true,  1,          "ask for huge pages when the pool grows: 0 or 1" },
+    [EXP_OPTION_SEED]           = { "seed",           KIND_NUMBER, true,  UINT64_MAX, "start of every random choice; 0 = random" },
+};
+/* clang-format on */
+
+enum { PURGE_MS_DEFAULT = 500 };
+
+uint64_t exp_option_values[EXP_OPTION_COUNT] = {
+    [EXP_OPTION_PAGED_LIMIT] = UINT64_MAX,
+    [EXP_OPTION_NONPAGED_LIMIT] = UINT64_MAX,
+    [EXP_OPTION_PURGE_MS] = PURGE_MS_DEFAULT,
+    [EXP_OPTION_FRONT_CACHE] = 1,
+    [EXP_OPTION_TAIL_REUSE] = 1,
+    [EXP_OPTION_HUGEPAGES] = 1,
+};
+
+static char option_report[EXP_OPTION_TEXT_BYTES];
+
+static size_t text_bytes(const char *text)
+{
+    size_t bytes = 0;
+    while (text[bytes] != '\0') {
+        bytes++;
+    }
+    return bytes;
+}
+
+static bool same(const char *text, size_t bytes, const char *word)
+{
+    size_t index = 0;
+    while (index < bytes && word[index] != '\0' && text[index] == word[index]) {
+        index++;
+    }
+    return index == bytes && word[index] == '\0';
+}
+
+static bool parse_number(const char *text, size_t bytes, bool unit, uint64_t *value)
+{
+    unsigned shift = 0;
+    if (unit && bytes > 1) {
+        char last = text[bytes - 1];
+        shift = last == 'K' ? 10 : last == 'M' ? 20 : last == 'G' ? 30 : 0;
+        bytes -= shift != 0;
+    }
+    uint64_t number = 0;
+    for (size_t index = 0; index < bytes; index++) {
+        unsigned digit = (unsigned char)text[index] - (unsigned)'0';
+        if (digit > 9 || __builtin_mul_overflow(number, (uint64_t)10, &number) ||
+            __builtin_add_overflow(number, (uint64_t)digit, &number)) {
+            return false;
+        }
+    }
+    if (bytes == 0 || (number << shift) >> shift != number) {
+        return false;
+    }
+    *value = number << shift;
+    return true;
+}
+
+static bool parse_tag(const char *text, size_t bytes, uint64_t *value)
+{
+    if (same(text, bytes, "module")) {
+        *value = 0;
+        return true;
+    }
+    if (bytes != 4) {
+        return false;
+    }
+    uint32_t tag = 0;
+    for (size_t index = 0; index < 4; index++) {
+        if (text[index] < 0x20 || text[index] > 0x7e) {
+            return false;
+        }
+        tag |= (uint32_t)(unsigned char)text[index] << (8 * index);
+    }
+    *value = tag;
+    return true;
+}
+
+static bool parse_report(const char *text, size_t bytes)
+{
+    if (bytes == 0 || bytes >= sizeof(option_report)) {
+        return false;
+    }
+    bytes = same(text, bytes, "off") ? 0 : bytes;
+    __builtin_memcpy(option_report, text, bytes);
+    option_report[bytes] = '\0';
+    return true;
+}
+
+static bool parse(const struct row *row, const char *text, size_t bytes, uint64_t *value)
+{
+    switch (row->kind) {
+    case KIND_SIZE:
+        if (same(text, bytes, "unlimited")) {
+            *value = UINT64_MAX;
+            return true;
+        }
+        return parse_number(text, bytes, true, value);
+    case KIND_NUMBER:
+    case KIND_SWITCH:
+        return parse_number(text, bytes, false, value) && *value <= row->largest;
+    case KIND_TAG:
+        return parse_tag(text, bytes, value);
+    case KIND_REPORT:
+        return parse_report(text, bytes);
+    }
+    return false;
+}
+
+enum exp_option_result exp_option_set(const char *name,
+                                      size_t name_bytes,
+                                      const char *value,
+                                      size_t value_bytes,
+                                      bool started,
+                                      enum exp_option *option)
+{
+    for (unsigned index = 0; index < EXP_OPTION_COUNT; index++) {
+        const struct row *row = &option_rows[index];
+        if (!same(name, name_bytes, row->name)) {
+            continue;
+        }
+        *option = (enum exp_option)index;
+        if (row->early && started) {
+            return EXP_OPTION_LATE;
+        }
+        uint64_t number = 0;
+        if (!parse(row, value, value_bytes, &number)) {
+            return EXP_OPTION_BAD;
+        }
+        __atomic_store_n(&exp_option_values[index], number, __ATOMIC_RELAXED);
+        return EXP_OPTION_SET;
+    }
+    return EXP_OPTION_UNKNOWN;
+}
+
+void exp_option_print(enum exp_option option, struct exp_text *text)
+{
+    const struct row *row = &option_rows[option];
+    uint64_t value = exp_option_value(option);
+    exp_format_words(text, row->name);
+    exp_format_words(text, "=");
+    if (row->kind == KIND_REPORT) {
+        exp_format_words(text, option_report[0] == '\0' ? "off" : option_report);
+    } else if (row->kind == KIND_TAG && value != 0) {
+        exp_format_tag(text, (uint32_t)value);
+    } else if (row->kind == KIND_TAG) {
+        exp_format_words(text, "module");
+    } else if (row->kind == KIND_SIZE && value == UINT64_MAX) {
+        exp_format_words(text, "unlimited");
+    } else {
+        exp_format_decimal(text, value, 0);
+    }
+}
+
+const char *exp_option_report(void)
+{
+    return option_report;
+}
+
+const char *exp_option_name(enum exp_option option)
+{
+    return option_rows[option].name;
+}
+
+const char *exp_option_help(enum exp_option option)
+{
+    return option_rows[option].help;
+}
+
+enum exp_option exp_option_find(const char *name)
+{
+    unsigned index = 0;
+    while (index < EXP_OPTION_COUNT &&
+           !same(name, text_bytes(name), option_rows[index].name)) {
+        index++;
+    }
+    return (enum exp_option)index;
+}

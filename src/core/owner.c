@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * This file owns the owners: birth, caches, private tables, death, and what a fork leaves of them.
+ *
+ * An owner lies in our own heap, which survives a fork; its tag tables and its table from number to row
+ * lie in the wiped half, so that the first call in a copy of the process finds them empty and comes here
+ * by the slow path, whatever way the copy was made. `alive` is the word that tells.
+ *
+ * Caches start small and double when they are refilled or flushed often, up to a number of slots, a
+ * number of bytes, and a sum over all caches of the owner and of all owners. A refill takes half a
+ * cache, a flush gives the older half.
+ *
+ * A private tag table is a hash with one place for each tag to be found on the fast path and linear
+ * probing behind it; it grows until few tags lie off their first place. The fast path looks at the first
+ * place only; every other lookup is here.
+ *
+ * A dead owner keeps its rows and goes to the next thread that is born, so rows grow with the largest
+ * number of threads alive at once, not with the number ever born.
+ *
+ * Threads without an owner (before the first can be made, after their last destructor, or when memory is
+ * short) share one, behind a lock, without caches.
+ */
+#include "core/owner.h"
+
+#include "core/option.h"
+
+enum {
+    OWNER_CACHE_SLOTS_START = 32,
+    OWNER_CACHE_SLOTS_MAX = 1024,
+    OWNER_CACHE_BYTES_MAX = 256 << 10, /* of one cache */
+    OWNER_BYTES_MAX = 2 << 20,         /* of all caches of one owner */
+    OWNER_VISITS_GROW = 2,             /* refills and flushes until a cache doubles */
+    OWNER_TAG_BITS_START = 6,
+    OWNER_TAG_BITS_MAX = 18,
+    OWNER_ROW_OF_START = 128,
+    OWNER_ROWS_START = 16,
+};
+
+#define OWNER_ALL_BYTES_MAX ((uint64_t)64 << 20) /* of the caches of all owners */
+
+static struct exp_owner_tag none_tags[2];
+
+struct exp_owner exp_owner_none = {
+    .tags = { none_tags, none_tags },
+    .tag_shift = 31,
+};
+
+static struct {
+    struct exp_lock lock;   /* EXP_RANK_OWNERS: the list, named, start */
+    struct exp_owner *list; /* all owners ever made */
+    struct exp_owner common;
+    struct exp_lock common_lock; /* EXP_RANK_COMMON */
+    uint32_t *alive;             /* on a wiped page: 0 in a copy of the process */
+    uint32_t started;            /* atomic: 1 = the pool serves, 2 = it never can */
+    uint64_t cached_bytes_max;   /* atomic: over all owners */
+    uint64_t owners;
+} exp_owners = {
+    .lock = { 0, EXP_RANK_OWNERS },
+    .common_lock = { 0, EXP_RANK_COMMON },
+};
+
+static void tag_enter(struct exp_owner *owner, const struct exp_owner_row *row)
+{
+    struct exp_owner_tag *tags = owner->tags[row->column];
+    uint32_t mask = (UINT32_C(1) << (32 - owner->tag_shift)) - 1;
+    uint32_t tag = exp_tag_of(row->number);
+    uint32_t place = exp_owner_place(tag, owner->tag_shift);
+    while (tags[place].tag != 0) {
+        place = (place + 1) & mask;
+    }
+    tags[place] = (struct exp_owner_tag){ tag, row->number, row->row };
+}
+
+static void row_enter(struct exp_owner *owner, const struct exp_owner_row *row)
+{
+    uint32_t index = row->number * 2 + row->column;
+    if (index < owner->row_of_count) {
+        owner->row_of[index] = row->row;
+    }
+}
+
+/* Fill both tables from the rows. */
+static void tables_fill(struct exp_owner *owner)
+{
+    for (uint32_t index = 0; index < owner->row_count; index++) {
+        tag_enter(owner, &owner->rows[index]);
+        row_enter(owner, &owner->rows[index]);
+    }
+    owner->refresh = false;
+}
+
+static bool owner_tables(struct exp_owner *owner)
+{
+    owner->tag_shift = 32 - OWNER_TAG_BITS_START;
+    for (unsigned column = 0; column < 2; column++) {
+        owner->tags[column] = exp_range_heap_take(
+            EXP_RANGE_WIPED, sizeof(struct exp_owner_tag) << OWNER_TAG_BITS_START);
+    }
+    owner->row_of =
+        exp_range_heap_take(EXP_RANGE_WIPED, OWNER_ROW_OF_START * sizeof(*owner->row_of));
+    owner->rows = exp_range_heap_take(EXP_RANGE_KEPT, OWNER_ROWS_START * sizeof(*owner->rows));
+    if (owner->row_of == NULL || owner->rows == NULL || owner->tags[0] == NULL ||
+        owner->tags[1] == NULL) {
+        return false;
+    }
+    owner->row_of_count = OWNER_ROW_OF_START;
+    owner->row_capacity = OWNER_ROWS_START;
+    for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
+        const struct exp_class *class = &exp_classes[bin & ((1u << EXP_CLASS_BITS) - 1)];
+        owner->caches[bin].multiplier = class->multiplier;
+        owner->caches[bin].size_bytes = class->size_bytes;
+    }
+    return true;
+}
+
+/* Everything that a first call needs, once. Owners lock held. */
+static uint32_t start(void)
+{
+    uint32_t started = 2;
+    if (exp_range_start() && exp_span_start()) {
+        exp_run_start();
+        exp_store_start();
+        exp_owners.alive = exp_range_heap_take(EXP_RANGE_WIPED, sizeof(uint32_t));
+        if (exp_tag_start() && exp_owners.alive != NULL && owner_tables(&exp_owners.common)) {
+            *exp_owners.alive = 1;
+            exp_owners.common.named = true;
+            exp_span.region = exp_tag_region();
+            exp_tag_publish_options();
+            started = 1;
+        }
+    }
+    return started;
+}
+
+/* A dead owner, or a new one, or NULL. */
+static struct exp_owner *owner_find(void)
+{
+    exp_lock_acquire(&exp_owners.lock);
+    struct exp_owner *owner = exp_owners.list;
+    while (owner != NULL && owner->named) {
+        owner = owner->next;
+    }
+    if (owner == NULL) {
+        owner = exp_range_heap_take(EXP_RANGE_KEPT, sizeof(*owner));
+        if (owner != NULL && owner_tables(owner)) {
+            owner->next = exp_owners.list;
+            exp_owners.list = owner;
+        } else {
+            owner = NULL; /* memory for our own structures has run out for good */
+        }
+    }
+    if (owner != NULL) {
+        owner->named = true;
+        exp_owners.owners++;
+        exp_atomic_store(&exp_tag_region()->owners, exp_owners.owners);
+    }
+    exp_lock_release(&exp_owners.lock);
+    if (owner != NULL && owner->refresh) {
+        tables_fill(owner);
+    }
+    return owner;
+}
+
+struct exp_owner *exp_owner_enter(void)
+{
+    if (EXP_UNLIKELY(exp_atomic_load_acquire(&exp_owners.started) == 0)) {
+        exp_lock_acquire(&exp_owners.lock);
+        if (exp_owners.started == 0) {
+            exp_atomic_store_release(&exp_owners.started, start());
+        }
+        exp_lock_release(&exp_owners.lock);
+    }
+    if (exp_owners.started == 1 && EXP_UNLIKELY(exp_atomic_load(exp_owners.alive) == 0)) {
+        exp_owner_child();
+    }
+    struct exp_owner *owner = exp_port_owner();
+    if (EXP_LIKELY(owner != &exp_owner_none)) {
+        return owner;
+    }
+    if (exp_owners.started == 1) {
+        owner = owner_find();
+        if (owner != NULL && exp_port_owner_set(owner)) {
+            return owner;
+        }
+        if (owner != NULL) {
+            exp_owner_exit(owner);
+        }
+    }
+    exp_lock_acquire(&exp_owners.common_lock);
+    return &exp_owners.common;
+}
+
+void exp_owner_leave(struct exp_owner *owner)
+{
+    if (owner == &exp_owners.common) {
+        exp_lock_release(&exp_owners.common_lock);
+    }
+}
+
+/* Most slots that a cache of this size of block may have. */
+static uint32_t slots_max(size_t size_bytes)
+{
+    return (uint32_t)exp_min(exp_max(OWNER_CACHE_BYTES_MAX / size_bytes, 4),
+                             OWNER_CACHE_SLOTS_MAX);
+}
+
+/* A cache's array becomes as large as capacity; its entries stay. */
+static bool cache_resize(struct exp_owner *owner, struct exp_cache *cache, uint32_t capacity)
+{
+    uint32_t old = (uint32_t)(cache->end - cache->bottom);
+    size_t used = (size_t)(cache->top - cache->bottom);
+    uint64_t more_bytes = (uint64_t)(capacity - old) * cache->size_bytes;
+    bool first = old == 0;
+    if (!first && (owner->cached_bytes_max + more_bytes > OWNER_BYTES_MAX ||
+                   exp_atomic_load(&exp_owners.cached_bytes_max) > OWNER_ALL_BYTES_MAX)) {
+        return false;
+    }
+    struct exp_run_entry *entries =
+        exp_range_heap_take(EXP_RANGE_KEPT, capacity * sizeof(*entries));
+    if (entries == NULL) {
+        return false;
+    }
+    if (!first) {
+        __builtin_memcpy(entries, cache->bottom, used * sizeof(*entries));
+        exp_range_heap_give(EXP_RANGE_KEPT, cache->bottom, old * sizeof(*entries));
+    }
+    cache->bottom = entries;
+    cache->top = entries + used;
+    cache->end = entries + capacity;
+    owner->cached_bytes_max += (uint32_t)more_bytes;
+    exp_atomic_add(&exp_owners.cached_bytes_max, more_bytes);
+    return true;
+}
+
+/* Make or grow a cache when it is visited; false: the owner has no cache for this bin. */
+static bool cache_ready(struct exp_owner *owner, unsigned bin)
+{
+    struct exp_cache *cache = &owner->caches[bin];
+    if (owner == &exp_owners.common || exp_option_value(EXP_OPTION_FRONT_CACHE) == 0) {
+        return false;
+    }
+    uint32_t capacity = (uint32_t)(cache->end - cache->bottom);
+    uint32_t most = slots_max(cache->size_bytes);
+    if (capacity == 0) {
+        return cache_resize(owner, cache, (uint32_t)exp_min(OWNER_CACHE_SLOTS_START, most));
+    }
+    owner->visits[bin]++;
+    if (owner->visits[bin] >= OWNER_VISITS_GROW && capacity < most) {
+        owner->visits[bin] = 0;
+        (void)cache_resize(owner, cache, (uint32_t)exp_min(capacity * 2, most));
+    }
+    return true;
+}
+
+bool exp_owner_take(struct exp_owner *owner, unsigned bin, struct exp_run_entry *entry)
+{
+    struct exp_cache *cache = &owner->caches[bin];
+    if (cache->top == cache->bottom) {
+        if (!cache_ready(owner, bin)) {
+            return exp_store_take(bin, entry, 1) == 1;
+        }
+        size_t half = (size_t)(cache->end - cache->bottom) / 2;
+        size_t taken = exp_store_take(bin, cache->bottom, half);
+        if (taken == 0) {
+            return false;
+        }
+        cache->top = cache->bottom + taken;
+    }
+    cache->top--;
+    *entry = *cache->top;
+    return true;
+}
+
+void *exp_owner_give(struct exp_owner *owner, unsigned bin, const struct exp_run_entry *entry)
+{
+    struct exp_cache *cache = &owner->caches[bin];
+    void *twice = NULL;
+    if (cache->top == cache->end) {
+        if (!cache_ready(owner, bin)) {
+            return exp_store_give(bin, entry, 1, false);
+        }
+        if (cache->top == cache->end) {
+            size_t half = (size_t)(cache->end - cache->bottom) / 2;
+            size_t rest = (size_t)(cache->end - cache->bottom) - half;
+            twice = exp_store_give(bin, cache->bottom, half, true);
+            __builtin_memmove(cache->bottom, cache->bottom + half, rest * sizeof(*entry));
+            cache->top = cache->bottom + rest;
+        }
+    }
+    *cache->top = *entry;
+    cache->top++;
+    return twice;
+}
+
+/* Twice the places for tags: both columns share the shift. */
+static void tags_grow(struct exp_owner *owner)
+{
+    unsigned bits = 32 - owner->tag_shift;
+    uint32_t most = owner->tag_count[0] > owner->tag_count[1] ? owner->tag_count[0]
+                                                               : owner->tag_count[1];
+    if (most * 4 < (UINT32_C(1) << bits) || bits == OWNER_TAG_BITS_MAX) {
+        return;
+    }
+    struct exp_owner_tag *tags[2];
+    size_t bytes = sizeof(struct exp_owner_tag) << bits;
+    tags[0] = exp_range_heap_take(EXP_RANGE_WIPED, bytes * 2);
+    tags[1] = tags[0] == NULL ? NULL : exp_range_heap_take(EXP_RANGE_WIPED, bytes * 2);
+    if (tags[1] == NULL) {
+        if (tags[0] != NULL) {
+            exp_range_heap_give(EXP_RANGE_WIPED, tags[0], bytes * 2);
+        }
+        return;
+    }
+    for (unsigned column = 0; column < 2; column++) {
+        exp_range_heap_give(EXP_RANGE_WIPED, owner->tags[column], bytes);
+        owner->tags[column] = tags[column];
+    }
+    owner->tag_shift--;
+    for (uint32_t index = 0; index < owner->row_count; index++) {
+        tag_enter(owner, &owner->rows[index]);
+    }
+}
+
+static bool rows_grow(struct exp_owner *owner)
+{
+    if (owner->row_count < owner->row_capacity) {
+        return true;
+    }
+    size_t bytes = owner->row_capacity * sizeof(*owner->rows);
+    struct exp_owner_row *rows = exp_range_heap_take(EXP_RANGE_KEPT, bytes * 2);
+    if (rows == NULL) {
+        return false;
+    }
+    __builtin_memcpy(rows, owner->rows, bytes);
+    exp_range_heap_give(EXP_RANGE_KEPT, owner->rows, bytes);
+    owner->rows = rows;
+    owner->row_capacity *= 2;
+    return true;
+}
+
+static bool row_of_grow(struct exp_owner *owner, uint32_t number)
+{
+    uint32_t count = owner->row_of_count;
+    while (number * 2 + 1 >= count) {
+        count *= 2;
+    }
+    if (count == owner->row_of_count) {
+        return true;
+    }
+    struct expool_region_row **row_of =
+        exp_range_heap_take(EXP_RANGE_WIPED, count * sizeof(*row_of));
+    if (row_of == NULL) {
+        return false;
+    }
+    size_t bytes = owner->row_of_count * sizeof(*row_of);
+    __builtin_memcpy(row_of, owner->row_of, bytes);
+    exp_range_heap_give(EXP_RANGE_WIPED, owner->row_of, bytes);
+    owner->row_of = row_of;
+    owner->row_of_count = count;
+    return true;
+}
+
+struct expool_region_row *exp_owner_row(struct exp_owner *owner, uint32_t number, unsigned column)
+{
+    uint32_t index = number * 2 + column;
+    if (index < owner->row_of_count && owner->row_of[index] != NULL) {
+        return owner->row_of[index];
+    }
+    if (!rows_grow(owner) || !row_of_grow(owner, number) ||
+        owner->tag_count[column] + 1 >= (UINT32_C(1) << OWNER_TAG_BITS_MAX) / 2) {
+        return NULL;
+    }
+    struct expool_region_row *row = exp_tag_row_make(&owner->slab, number, column);
+    if (row == NULL) {
+        return NULL;
+    }
+    owner->tag_count[column]++;
+    struct exp_owner_row *kept = &owner->rows[owner->row_count];
+    tags_grow(owner);
+    *kept = (struct exp_owner_row){ number, column, row };
+    owner->row_count++;
+    tag_enter(owner, kept);
+    row_enter(owner, kept);
+    return row;
+}
+
+void *exp_owner_flush(struct exp_owner *owner)
+{
+    void *twice = NULL;
+    for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
+        struct exp_cache *cache = &owner->caches[bin];
+        size_t count = (size_t)(cache->top - cache->bottom);
+        if (count != 0) {
+            void *found = exp_store_give(bin, cache->bottom, count, false);
+            twice = twice != NULL ? twice : found;
+            cache->top = cache->bottom;
+        }
+    }
+    return twice;
+}
+
+void exp_owner_exit(struct exp_owner *owner)
+{
+    /* A slot freed twice is left alone and shows when it is handed out. */
+    (void)exp_owner_flush(owner);
+    owner->irql = 0;
+    for (unsigned pool = 0; pool < 3; pool++) {
+        owner->blocked[pool] = 0;
+    }
+    exp_lock_acquire(&exp_owners.lock);
+    owner->named = false;
+    exp_owners.owners--;
+    exp_atomic_store(&exp_tag_region()->owners, exp_owners.owners);
+    exp_lock_release(&exp_owners.lock);
+}
+
+/* What is live in this process, by number and column. */
+static void count_live(struct exp_tag_live *live, uint32_t number_count)
+{
+    struct exp_span *end = (struct exp_span *)(void *)(exp_range.span_table.start +
+                                                       exp_range.span_table.used_bytes);
+    for (struct exp_span *span = exp_span_at(1); span < end; span++) {
+        if (span->use != EXP_SPAN_RUN && span->use != EXP_SPAN_LARGE) {
+            continue;
+        }
+        bool large = span->use == EXP_SPAN_LARGE;
+        const struct exp_class *class = &exp_classes[span->class_index];
+        size_t size_bytes = large ? (size_t)span->held_bytes : class->size_bytes;
+        size_t count = large ? 1 : span->slots;
+        count += class->page_slots == 0 ? 0 : span->slots / class->page_slots;
+        for (size_t index = 0; index < count; index++) {
+            uint32_t number = exp_atomic_load(&exp_range.states[span->first_state + index]);
+            if (number == EXP_STATE_WIDE) {
+                number = span->number;
+            } else if (number > EXP_STATE_NUMBER_MAX) {
+                continue;
+            }
+            if (number != 0 && number < number_count) {
+                live[number * 2 + (span->pool >> 1)].blocks++;
+                live[number * 2 + (span->pool >> 1)].bytes += size_bytes;
+            }
+        }
+    }
+}
+
+/* Caches of threads that are not in this copy: free slots go back to the stores. */
+static void recover(struct exp_owner *owner, const bool *torn)
+{
+    for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
+        struct exp_cache *cache = &owner->caches[bin];
+        for (struct exp_run_entry *entry = cache->bottom; !torn[bin] && entry < cache->top;
+             entry++) {
+            if (exp_atomic_load(exp_run_entry_state(entry)) == EXP_STATE_FREE) {
+                (void)exp_store_give(bin, entry, 1, false);
+            }
+        }
+        cache->top = cache->bottom;
+    }
+}
+
+static void child_region(void)
+{
+    uint32_t count = exp_tag_count();
+    size_t bytes = (size_t)count * 2 * sizeof(struct exp_tag_live);
+    struct exp_tag_live *live = exp_range_heap_take(EXP_RANGE_KEPT, bytes);
+    if (live != NULL) {
+        count_live(live, count);
+    }
+    exp_tag_child(live);
+    if (live != NULL) {
+        exp_range_heap_give(EXP_RANGE_KEPT, live, bytes);
+    }
+}
+
+void exp_owner_child(void)
+{
+    static bool torn[EXP_BIN_COUNT];
+    struct exp_owner *self = exp_port_owner();
+
+    (void)exp_lock_reset(&exp_owners.lock);
+    (void)exp_lock_reset(&exp_owners.common_lock);
+    exp_range_child();
+    exp_tag_child_lock();
+    bool spans_torn = exp_span.lock.word != 0;
+    exp_span_child();
+    exp_run_child(spans_torn);
+    for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
+        torn[bin] = exp_store_child(bin);
+        struct exp_cache *cache = &self->caches[bin];
+        if (torn[bin]) {
+            cache->top = cache->bottom;
+        }
+    }
+    *exp_owners.alive = 1;
+    child_region();
+    exp_owners.owners = self != &exp_owner_none;
+    for (struct exp_owner *owner = exp_owners.list; owner != NULL; owner = owner->next) {
+        owner->refresh = true;
+        if (owner == self) {
+            tables_fill(owner);
+        } else if (owner->named) {
+            recover(owner, torn);
+            owner->named = false;
+        }
+    }
+    tables_fill(&exp_owners.common);
+}

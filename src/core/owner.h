@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An owner: whatever runs undisturbed between two points (a thread, a processor), with its front caches
+ * and its rows. The fast paths read and write only what lies here, in the map and in the states.
+ *
+ * The caller's thread must be the owner's; nobody else touches a living owner.
+ */
+#ifndef EXP_OWNER_H
+#define EXP_OWNER_H
+
+#include <expool/port.h>
+
+#include "core/store.h"
+#include "core/tag.h"
+
+/* Free slots of one bin, last freed on top. All NULL: no cache. */
+struct exp_cache {
+    struct exp_run_entry *top;    /* one past the last entry */
+    struct exp_run_entry *bottom; /* constant while the array is */
+    struct exp_run_entry *end;
+    uint32_t multiplier; /* of the class; constant */
+    uint32_t size_bytes; /* of the class; constant */
+};
+
+/* One place of a private tag table; an empty one has tag 0 and no row. */
+struct exp_owner_tag {
+    uint32_t tag;
+    uint32_t number;
+    struct expool_region_row *row;
+};
+
+struct exp_owner {
+    /* Hot. */
+    struct exp_cache caches[EXP_BIN_COUNT];
+    struct exp_owner_tag *tags[2];          /* by column; wiped in a fork */
+    struct expool_region_row **row_of;      /* by number * 2 + column; wiped in a fork */
+    uint32_t row_of_count;                  /* entries */
+    uint32_t tag_shift;                     /* 32 - bits of a tag table's index */
+    uint8_t blocked[4];                     /* by pool: 1 = the slow path decides (IRQL) */
+
+    /* Cold. */
+    uint8_t irql;
+    bool named;   /* taken: not in the list of dead ones */
+    bool refresh; /* tables were wiped: fill them from keys */
+    uint32_t tag_count[2];
+    uint32_t cached_bytes_max; /* sum of capacity times size over caches */
+    uint16_t visits[EXP_BIN_COUNT];
+    struct exp_tag_slab slab;
+    struct exp_owner_row *rows; /* every row it has, in order of making */
+    uint32_t row_count;
+    uint32_t row_capacity;
+    struct exp_owner *next; /* in the list of all owners; constant */
+};
+
+/* A row that an owner has: kept where a fork does not wipe it. */
+struct exp_owner_row {
+    uint32_t number;
+    uint32_t column;
+    struct expool_region_row *row;
+};
+
+/* The owner of a thread that has none yet: every fast path ends in the slow one. */
+extern EXP_HIDDEN struct exp_owner exp_owner_none;
+
+/* Place of a tag in a private table. */
+EXP_INLINE uint32_t exp_owner_place(uint32_t tag, uint32_t shift)
+{
+    return (tag * UINT32_C(0x9e3779b1)) >> shift;
+}
+
+/*
+ * The caller's owner, made when it has none yet; the shared one, locked, when it cannot have one or
+ * ends already. First of all a fork is noticed here, and the pool is started.
+ *
+ *   returns   never NULL; exp_owner_leave when done
+ *   irql      <= DISPATCH
+ */
+struct exp_owner *exp_owner_enter(void);
+
+/* Release the shared owner; nothing for one's own. */
+void exp_owner_leave(struct exp_owner *owner);
+
+/*
+ * A free slot of a bin, from the cache or the store.
+ *
+ *   returns   false: no page could be had
+ *   locks     takes those of the store
+ */
+EXP_MUST_USE bool exp_owner_take(struct exp_owner *owner,
+                                 unsigned bin,
+                                 struct exp_run_entry *entry);
+
+/*
+ * Put a free slot into the cache of its bin, or the store.
+ *
+ *   returns   NULL, or a slot found to be in the store already (freed twice by two threads)
+ */
+EXP_MUST_USE void *exp_owner_give(struct exp_owner *owner,
+                                  unsigned bin,
+                                  const struct exp_run_entry *entry);
+
+/*
+ * The owner's row for a number and a column, made on first use and entered in its tables.
+ *
+ *   returns   NULL: no memory
+ */
+struct expool_region_row *exp_owner_row(struct exp_owner *owner, uint32_t number, unsigned column);
+
+/* Flush all caches of an owner into the stores. Returns a slot found twice, or NULL. */
+void *exp_owner_flush(struct exp_owner *owner);
+
+/* The thread or processor of an owner ends: its caches are flushed, its rows go to the next owner. */
+void exp_owner_exit(struct exp_owner *owner);
+
+/*
+ * In the copy of a process: reset locks, mend what was torn, bring back the caches of lost threads,
+ * make a region of its own with what is live here. Called by exp_owner_enter when it finds its pages
+ * wiped, or by the port when the system cannot wipe.
+ */
+void exp_owner_child(void);
+
+#endif

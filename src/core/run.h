@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slots of one class in a span, large blocks, and tails: the rest of a big block's last page that
+ * serves small ones.
+ *
+ * A slot is in one of three places: in the store (its bit is set, or it was never handed out), in a
+ * cache (bit clear, state 0), or with a caller (bit clear, state = tag number).
+ */
+#ifndef EXP_RUN_H
+#define EXP_RUN_H
+
+#include "core/span.h"
+
+/* A free slot on its way: bit 0 of state is set when the slot is known to be zero. */
+struct exp_run_entry {
+    void *block;
+    uintptr_t state; /* address of its uint16_t, | EXP_RUN_ZERO */
+};
+
+enum { EXP_RUN_ZERO = 1 };
+
+EXP_INLINE uint16_t *exp_run_entry_state(const struct exp_run_entry *entry)
+{
+    return (uint16_t *)(entry->state & ~(uintptr_t)EXP_RUN_ZERO);
+}
+
+/* What an address in the range is. */
+enum exp_run_what {
+    EXP_RUN_NEVER,    /* page never handed out, or ours */
+    EXP_RUN_FREED,    /* in a span that came back; or start of a slot that is free */
+    EXP_RUN_INSIDE,   /* inside a slot, or between slots */
+    EXP_RUN_INTERIOR, /* in a later page of a live block of several pages */
+    EXP_RUN_LIVE,     /* start of a live block */
+};
+
+struct exp_run_place {
+    enum exp_run_what what;
+    struct exp_span *span; /* INSIDE, INTERIOR, LIVE and FREED slots; else NULL */
+    uint16_t *state;       /* LIVE, and the start of a FREED slot */
+    unsigned class_index;  /* class of the block, or that the page had */
+    unsigned pool;
+    size_t size_bytes;   /* LIVE: what the block holds */
+    size_t offset_bytes; /* INTERIOR: bytes from the block's start */
+};
+
+/* Make the empty lists; called once after exp_span_start. */
+void exp_run_start(void);
+
+/*
+ * Make a run of free slots, in a tail on offer when the class is small, else in new pages.
+ *
+ *   returns   NULL: no page could be had
+ *   locks     takes the span lock
+ *   owns      the caller, until exp_run_unmake
+ *   source    spec/api.md 4.6, 4.7; design.md 4, Split pages
+ */
+EXP_MUST_USE struct exp_span *exp_run_make(unsigned pool, unsigned class_index);
+
+/* Take an empty run apart. locks: caller holds its store's lock; takes the span lock. */
+void exp_run_unmake(struct exp_span *run);
+
+/*
+ * Take up to count free slots, low addresses first, used ones before fresh ones.
+ *
+ *   last      entries are written downward from here, the first taken at last[0]
+ *   returns   slots taken
+ *   locks     caller holds the store lock
+ */
+size_t exp_run_take(struct exp_span *run, struct exp_run_entry *last, size_t count);
+
+/*
+ * Put one slot back.
+ *
+ *   returns   its run; NULL: the slot is in the store already (freed by two threads at once)
+ *   locks     caller holds the store lock of its bin
+ */
+struct exp_span *exp_run_give(const void *block);
+
+/*
+ * Make a block of its own pages.
+ *
+ *   bytes       any size; also for a wide block of a small size
+ *   alignment   power of two
+ *   donate      offer the rest of the last page to small blocks
+ *   returns     its span (state free, ->held_bytes set), or NULL
+ *   locks       takes the span lock
+ */
+EXP_MUST_USE struct exp_span *exp_run_large_make(unsigned pool,
+                                                 size_t bytes,
+                                                 size_t alignment,
+                                                 bool donate);
+
+/* Give a large block's pages back; its state is free. locks: takes the span lock. */
+void exp_run_large_unmake(struct exp_span *large);
+
+/*
+ * Change what a live large block holds without moving it.
+ *
+ *   returns   false: it would have to move; nothing has changed
+ *   locks     takes the span lock
+ */
+EXP_MUST_USE bool exp_run_large_resize(struct exp_span *large, size_t bytes);
+
+/* State of a large block. */
+EXP_INLINE uint16_t *exp_run_large_state(const struct exp_span *large)
+{
+    return exp_range.states + large->first_state;
+}
+
+/* What address is; any address inside the range. irql: any; locks: none. */
+struct exp_run_place exp_run_find(const void *address);
+
+/* In the copy of a process, when the span lock was held: tails on offer are forgotten. */
+void exp_run_child(bool torn);
+
+/*
+ * Make bits and counts of a run anew from its states: a slot is in the store when its state is free.
+ * For a store whose lock was held over fork; slots in the caches of lost threads come back this way.
+ */
+void exp_run_rebuild(struct exp_span *run);
+
+#endif

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * This file owns the pages of all pools: which are used, which are free, and which of the free ones the
+ * system has back.
+ *
+ * Free spans lie in bins by length, in two sets a pool: dirty ones, whose contents are old and whose
+ * memory is present, and clean ones, which read as zero and cost nothing. A free span merges with free
+ * neighbours of the same set only, so that zero pages stay known as such. A request takes the best
+ * fit of the dirty set, then of the clean set; when neither fits but much is dirty, everything dirty is
+ * given back, merges, and is tried again; then the pool grows by chunks.
+ *
+ * Purge: dirty spans hang in a list, oldest first. Slow paths look at the clock once in many visits and
+ * give back what is older than purge_ms; above a cap (a share of what is used) the oldest go at once,
+ * since nobody may ever call again. The lock is released around the system's work: meanwhile the span is
+ * EXP_SPAN_MOVING, in no list, and nobody merges with it.
+ *
+ * Invariants: span_of of a free span's first and last page names it; two free neighbours of one pool
+ * and one set do not exist; pages_used + free pages = pages of the pool's chunks.
+ *
+ * One lock (EXP_RANK_SPAN). Nothing here knows slots, tags or states.
+ */
+#include "core/span.h"
+
+#include <expool/port.h>
+
+#include "core/option.h"
+
+enum {
+    SPAN_EXACT_BINS = 64,
+    SPAN_BINS = SPAN_EXACT_BINS + 4 * 20 + 4,
+    SPAN_WORDS = (SPAN_BINS + 63) / 64,
+    SPAN_SEARCH_MAX = 64, /* spans looked at in one bin of mixed lengths */
+    SPAN_VISITS = 64,     /* slow visits between two looks at the clock */
+    SPAN_PURGE_BATCH = 32,
+    SPAN_HUGE_CHUNKS = 4, /* a pool that has grown so far asks for huge pages */
+};
+
+#define SPAN_DIRTY_KEPT_PAGES ((size_t)4096) /* dirty pages that the cap never touches */
+
+struct set {
+    uint64_t words[SPAN_WORDS]; /* bit = bin is not empty */
+    struct exp_link bins[SPAN_BINS];
+};
+
+struct exp_span_state exp_span = { .lock = { 0, EXP_RANK_SPAN } };
+
+/* Under exp_span.lock, except visits. */
+static struct {
+    struct set sets[3][2]; /* pool; 0 dirty, 1 clean */
+    struct exp_link dirty; /* all dirty spans by age, oldest first */
+    struct exp_link unused;
+    uint32_t chunks_of[3];
+    uint64_t now_ms;
+    uint32_t visits; /* atomic, lossy */
+} span_lists;
+
+/*
+ * Copy the counts to the statistics region, which nobody here ever reads back.
+ */
+static void mirror(void)
+{
+    struct expool_region_header *region = exp_span.region;
+    if (region == NULL) {
+        return;
+    }
+    for (unsigned pool = 0; pool < 3; pool++) {
+        const struct exp_span_counts *counts = &exp_span.counts[pool];
+        exp_atomic_store(&region->pool[pool].pages, counts->pages_used);
+        exp_atomic_store(&region->pool[pool].pages_peak, counts->pages_used_peak);
+        exp_atomic_store(&region->pool[pool].dirty_pages, counts->pages_dirty);
+        exp_atomic_store(&region->pool[pool].failures, counts->failures);
+    }
+    exp_atomic_store(&region->purged_pages, exp_span.pages_purged);
+    exp_atomic_store(&region->grown_chunks, exp_span.chunks_grown);
+}
+
+static void leave(void)
+{
+    mirror();
+    exp_lock_release(&exp_span.lock);
+}
+
+static unsigned bin_of(size_t pages)
+{
+    if (pages < SPAN_EXACT_BINS) {
+        return (unsigned)pages;
+    }
+    unsigned high = exp_bit_highest(pages);
+    unsigned bin = SPAN_EXACT_BINS + (high - 6) * 4 + (unsigned)((pages >> (high - 2)) & 3);
+    return bin < SPAN_BINS ? bin : SPAN_BINS - 1;
+}
+
+static void list_reset(void)
+{
+    for (unsigned pool = 0; pool < 3; pool++) {
+        for (unsigned clean = 0; clean < 2; clean++) {
+            struct set *set = &span_lists.sets[pool][clean];
+            for (unsigned bin = 0; bin < SPAN_BINS; bin++) {
+                exp_list_init(&set->bins[bin]);
+            }
+            for (unsigned word = 0; word < SPAN_WORDS; word++) {
+                set->words[word] = 0;
+            }
+        }
+    }
+    exp_list_init(&span_lists.dirty);
+    exp_list_init(&span_lists.unused);
+}
+
+bool exp_span_start(void)
+{
+    list_reset();
+    /* Record 0 is nobody's, so that index 0 means none. */
+    return exp_range_table_take(&exp_range.span_table, sizeof(struct exp_span)) != NULL;
+}
+
+struct exp_span *exp_span_record_take(void)
+{
+    if (!exp_list_empty(&span_lists.unused)) {
+        struct exp_span *span = EXP_CONTAINER(span_lists.unused.next, struct exp_span, link);
+        exp_list_remove(&span->link);
+        return span;
+    }
+    return exp_range_table_take(&exp_range.span_table, sizeof(struct exp_span));
+}
+
+void exp_span_record_give(struct exp_span *span)
+{
+    span->use = EXP_SPAN_NONE;
+    exp_list_push_front(&span_lists.unused, &span->link);
+}
+
+/* First and last page name their span: a neighbour that is put looks there. */
+static void name_ends(const struct exp_span *span)
+{
+    exp_atomic_store(&exp_range.span_of[span->page], exp_span_index(span));
+    exp_atomic_store(&exp_range.span_of[span->page + span->pages - 1], exp_span_index(span));
+}
+
+static void put(struct exp_span *span)
+{
+    struct set *set = &span_lists.sets[span->pool][span->zero];
+    unsigned bin = bin_of(span->pages);
+    span->use = EXP_SPAN_FREE;
+    exp_list_push_front(&set->bins[bin], &span->link);
+    set->words[bin / 64] |= (uint64_t)1 << (bin % 64);
+    name_ends(span);
+    if (!span->zero) {
+        span->freed_ms = (uint32_t)span_lists.now_ms;
+        exp_list_push_back(&span_lists.dirty, &span->age);
+        exp_span.counts[span->pool].pages_dirty += span->pages;
+    }
+}
+
+static void unput(struct exp_span *span)
+{
+    struct set *set = &span_lists.sets[span->pool][span->zero];
+    unsigned bin = bin_of(span->pages);
+    span->use = EXP_SPAN_MOVING;
+    exp_list_remove(&span->link);
+    if (exp_list_empty(&set->bins[bin])) {
+        set->words[bin / 64] &= ~((uint64_t)1 << (bin % 64));
+    }
+    if (!span->zero) {
+        exp_list_remove(&span->age);
+        exp_span.counts[span->pool].pages_dirty -= span->pages;
+    }
+}
+
+/* Free span of the same pool and set that covers page, or NULL. */
+static struct exp_span *free_neighbour(size_t page, unsigned pool, bool zero)
+{
+    size_t chunk = page / exp_range.chunk_pages;
+    if (chunk >= exp_range.chunk_count || exp_range.chunks[chunk] != 1 + pool) {
+        return NULL;
+    }
+    struct exp_span *span = exp_span_of(page);
+    if (span->use != EXP_SPAN_FREE || span->zero != zero) {
+        return NULL;
+    }
+    EXP_ASSERT(page == span->page || page == (size_t)span->page + span->pages - 1);
+    return span;
+}
+
+static void put_merged(struct exp_span *span)
+{
+    struct exp_span *before = free_neighbour(span->page - 1, span->pool, span->zero);
+    if (before != NULL) {
+        unput(before);
+        before->pages += span->pages;
+        exp_span_record_give(span);
+        span = before;
+    }
+    struct exp_span *after = free_neighbour(span->page + span->pages, span->pool, span->zero);
+    if (after != NULL) {
+        unput(after);
+        span->pages += after->pages;
+        exp_span_record_give(after);
+    }
+    put(span);
+}
+
+/* Best fit of one set among a bounded number of spans, or NULL. */
+static struct exp_span *find(unsigned pool, unsigned clean, size_t pages)
+{
+    struct set *set = &span_lists.sets[pool][clean];
+    unsigned bin = bin_of(pages);
+    if (bin >= SPAN_EXACT_BINS) {
+        struct exp_span *best = NULL;
+        int looked = 0;
+        for (struct exp_link *link = set->bins[bin].next;
+             link != &set->bins[bin] && looked < SPAN_SEARCH_MAX;
+             link = link->next, looked++) {
+            struct exp_span *span = EXP_CONTAINER(link, struct exp_span, link);
+            if (span->pages >= pages && (best == NULL || span->pages < best->pages)) {
+                best = span;
+            }
+        }
+        if (best != NULL) {
+            return best;
+        }
+        bin++;
+    }
+    for (unsigned word = bin / 64; word < SPAN_WORDS; word++) {
+        uint64_t bits = set->words[word];
+        if (word == bin / 64) {
+            bits &= ~(uint64_t)0 << (bin % 64);
+        }
+        if (bits != 0) {
+            unsigned found = word * 64 + exp_bit_lowest(bits);
+            return EXP_CONTAINER(set->bins[found].next, struct exp_span, link);
+        }
+    }
+    return NULL;
+}
+
+/* Give one dirty span back; the lock is released meanwhile unless the caller needs it held. */
+static void purge_one(struct exp_span *span, bool hold)
+{
+    unput(span);
+    if (!hold) {
+        exp_lock_release(&exp_span.lock);
+    }
+    bool zero =
+        exp_port_decommit(exp_range_page(span->page), (size_t)span->pages << EXP_PAGE_SHIFT);
+    if (!hold) {
+        exp_lock_acquire(&exp_span.lock);
+    }
+    span->zero = zero;
+    exp_span.pages_purged += zero ? span->pages : 0;
+    put_merged(span);
+}
+
+static bool grow(unsigned pool, size_t pages)
+{
+    size_t chunks = (pages + exp_range.chunk_pages - 1) / exp_range.chunk_pages;
+    struct exp_span *span = exp_span_record_take();
+    if (span == NULL) {
+        return false;
+    }
+    bool huge = exp_option_value(EXP_OPTION_HUGEPAGES) != 0 &&
+                span_lists.chunks_of[pool] + chunks > SPAN_HUGE_CHUNKS;
+    size_t first = exp_range_chunks_take(chunks, pool, huge);
+    if (first == SIZE_MAX) {
+        exp_span_record_give(span);
+        return false;
+    }
+    span_lists.chunks_of[pool] += (uint32_t)chunks;
+    exp_span.chunks_grown += chunks;
+    span->page = (uint32_t)(first * exp_range.chunk_pages);
+    span->pages = (uint32_t)(chunks * exp_range.chunk_pages);
+    span->pool = (uint8_t)pool;
+    span->zero = true;
+    put_merged(span);
+    return true;
+}
+
+/* Bytes that the limit of a pool leaves, in pages. */
+static size_t pages_left(unsigned pool)
+{
+    bool paged = pool == 2;
+    uint64_t limit =
+        exp_option_value(paged ? EXP_OPTION_PAGED_LIMIT : EXP_OPTION_NONPAGED_LIMIT);
+    uint64_t used = paged ? exp_span.counts[2].pages_used
+                          : exp_span.counts[0].pages_used + exp_span.counts[1].pages_used;
+    limit >>= EXP_PAGE_SHIFT;
+    return limit > used ? (size_t)(limit - used) : 0;
+}
+
+static bool refused(unsigned pool, size_t pages)
+{
+    if (exp_span.fail_request != 0 && --exp_span.fail_request == 0) {
+        exp_atomic_add(&exp_span.failures_injected, 1);
+        return true;
+    }
+    return pages > pages_left(pool) || pages > exp_range.bytes >> EXP_PAGE_SHIFT;
+}
+
+static struct exp_span *find_or_grow(unsigned pool, size_t pages)
+{
+    struct exp_span *span = find(pool, 0, pages);
+    span = span != NULL ? span : find(pool, 1, pages);
+    if (span == NULL && exp_span.counts[pool].pages_dirty >= pages) {
+        struct exp_link *link = span_lists.dirty.next;
+        while (link != &span_lists.dirty) {
+            struct exp_span *dirty = EXP_CONTAINER(link, struct exp_span, age);
+            link = link->next;
+            if (dirty->pool == pool) {
+                purge_one(dirty, true);
+                if (!dirty->zero) {
+                    break; /* the system keeps them: no use to go on */
+                }
+            }
+        }
+        span = find(pool, 1, pages);
+    }
+    if (span == NULL && grow(pool, pages)) {
+        span = find(pool, 1, pages);
+    }
+    return span;
+}
+
+/* Keep the first pages of a span that is in no list; put the rest back. False: no record. */
+static bool trim_end(struct exp_span *span, size_t pages)
+{
+    if (span->pages == pages) {
+        return true;
+    }
+    struct exp_span *rest = exp_span_record_take();
+    if (rest == NULL) {
+        return false;
+    }
+    rest->page = span->page + (uint32_t)pages;
+    rest->pages = span->pages - (uint32_t)pages;
+    rest->pool = span->pool;
+    rest->zero = span->zero;
+    span->pages = (uint32_t)pages;
+    name_ends(span);
+    put_merged(rest);
+    return true;
+}
+
+/* Put the first pages of a span that is in no list back. */
+static bool trim_start(struct exp_span *span, size_t pages)
+{
+    if (pages == 0) {
+        return true;
+    }
+    struct exp_span *rest = exp_span_record_take();
+    if (rest == NULL) {
+        return false;
+    }
+    rest->page = span->page;
+    rest->pages = (uint32_t)pages;
+    rest->pool = span->pool;
+    rest->zero = span->zero;
+    span->page += (uint32_t)pages;
+    span->pages -= (uint32_t)pages;
+    name_ends(span);
+    put_merged(rest);
+    return true;
+}
+
+static void use(struct exp_span *span)
+{
+    struct exp_span_counts *counts = &exp_span.counts[span->pool];
+    uint32_t index = exp_span_index(span);
+    for (size_t page = span->page; page < (size_t)span->page + span->pages; page++) {
+        exp_atomic_store(&exp_range.span_of[page], index);
+    }
+    span->use = EXP_SPAN_RUN;
+    span->phase = 0;
+    span->tail = 0;
+    span->parent = 0;
+    counts->pages_used += span->pages;
+    if (counts->pages_used > counts->pages_used_peak) {
+        counts->pages_used_peak = counts->pages_used;
+    }
+}
+
+static struct exp_span *take_locked(unsigned pool, size_t pages, size_t alignment)
+{
+    size_t extra = alignment > EXP_PAGE_BYTES ? (alignment >> EXP_PAGE_SHIFT) - 1 : 0;
+    if (refused(pool, pages) || pages + extra < pages) {
+        return NULL;
+    }
+    struct exp_span *span = find_or_grow(pool, pages + extra);
+    if (span == NULL) {
+        return NULL;
+    }
+    unput(span);
+    uintptr_t start = (uintptr_t)exp_range_page(span->page);
+    size_t before = extra == 0 ? 0 : (exp_round_up(start, alignment) - start) >> EXP_PAGE_SHIFT;
+    if (!trim_start(span, before) || !trim_end(span, pages)) {
+        put_merged(span);
+        return NULL;
+    }
+    use(span);
+    return span;
+}
+
+struct exp_span *exp_span_take_aligned(unsigned pool, size_t pages, size_t alignment)
+{
+    exp_lock_acquire(&exp_span.lock);
+    struct exp_span *span = take_locked(pool, pages, alignment);
+    if (span == NULL) {
+        exp_span.counts[pool].failures++;
+    }
+    leave();
+    return span;
+}
+
+struct exp_span *exp_span_take(unsigned pool, size_t pages)
+{
+    return exp_span_take_aligned(pool, pages, EXP_PAGE_BYTES);
+}
+
+void exp_span_give(struct exp_span *span)
+{
+    unsigned bin = (unsigned)span->pool << EXP_CLASS_BITS | EXP_CLASS_FREED;
+    exp_range_map_set(span->page, span->pages, exp_range_entry(span->class_index, bin, 0));
+    exp_span.counts[span->pool].pages_used -= span->pages;
+    span->zero = false;
+    put_merged(span);
+    mirror();
+}
+
+struct exp_span *exp_span_split(struct exp_span *span, size_t pages)
+{
+    struct exp_span *second = exp_span_record_take();
+    if (second == NULL) {
+        return NULL;
+    }
+    second->page = span->page + span->pages - (uint32_t)pages;
+    second->pages = (uint32_t)pages;
+    second->pool = span->pool;
+    second->class_index = span->class_index;
+    second->use = span->use;
+    second->phase = 0;
+    second->tail = 0;
+    second->parent = 0;
+    span->pages -= (uint32_t)pages;
+    uint32_t index = exp_span_index(second);
+    for (size_t page = second->page; page < (size_t)second->page + pages; page++) {
+        exp_atomic_store(&exp_range.span_of[page], index);
+    }
+    return second;
+}
+
+bool exp_span_extend(struct exp_span *span, size_t more_pages)
+{
+    exp_lock_acquire(&exp_span.lock);
+    size_t next = (size_t)span->page + span->pages;
+    struct exp_span *after = free_neighbour(next, span->pool, false);
+    after = after != NULL ? after : free_neighbour(next, span->pool, true);
+    bool fits = after != NULL && after->pages >= more_pages && pages_left(span->pool) >= more_pages;
+    if (fits) {
+        unput(after);
+        fits = trim_end(after, more_pages);
+        if (!fits) {
+            put_merged(after);
+        }
+    }
+    if (fits) {
+        span->pages += (uint32_t)more_pages;
+        exp_span.counts[span->pool].pages_used -= span->pages - more_pages;
+        uint32_t tail = span->tail;
+        uint32_t parent = span->parent;
+        use(span);
+        span->tail = tail;
+        span->parent = parent;
+        span->use = EXP_SPAN_LARGE;
+        exp_span_record_give(after);
+    }
+    leave();
+    return fits;
+}
+
+/* Dirty pages above which the oldest go back at once. */
+static uint64_t dirty_cap(void)
+{
+    uint64_t used = 0;
+    for (unsigned pool = 0; pool < 3; pool++) {
+        used += exp_span.counts[pool].pages_used;
+    }
+    return SPAN_DIRTY_KEPT_PAGES + used / 4;
+}
+
+void exp_span_purge(bool all)
+{
+    exp_lock_acquire(&exp_span.lock);
+    span_lists.now_ms = exp_port_clock_ms();
+    uint32_t age_ms = (uint32_t)exp_option_value(EXP_OPTION_PURGE_MS);
+    for (int count = 0; all || count < SPAN_PURGE_BATCH; count++) {
+        if (exp_list_empty(&span_lists.dirty)) {
+            break;
+        }
+        struct exp_span *oldest = EXP_CONTAINER(span_lists.dirty.next, struct exp_span, age);
+        uint64_t dirty = 0;
+        for (unsigned pool = 0; pool < 3; pool++) {
+            dirty += exp_span.counts[pool].pages_dirty;
+        }
+        bool old = (uint32_t)span_lists.now_ms - oldest->freed_ms >= age_ms;
+        if (!all && !old && dirty <= dirty_cap()) {
+            break;
+        }
+        purge_one(oldest, false);
+        if (!oldest->zero) {
+            break; /* the system keeps them: try again another time */
+        }
+    }
+    leave();
+}
+
+void exp_span_tick(void)
+{
+    uint32_t visits = exp_atomic_load(&span_lists.visits) + 1;
+    exp_atomic_store(&span_lists.visits, visits);
+    if (visits % SPAN_VISITS == 0) {
+        exp_span_purge(false);
+    }
+}
+
+void exp_span_child(void)
+{
+    if (!exp_lock_reset(&exp_span.lock)) {
+        return;
+    }
+    /* Another thread was inside: what is free is forgotten, what is used stays as it is. */
+    struct exp_span *end = (struct exp_span *)(void *)(exp_range.span_table.start +
+                                                       exp_range.span_table.used_bytes);
+    for (struct exp_span *span = exp_span_at(1); span < end; span++) {
+        if (span->use == EXP_SPAN_FREE || span->use == EXP_SPAN_MOVING) {
+            span->use = EXP_SPAN_NONE;
+        }
+    }
+    for (unsigned pool = 0; pool < 3; pool++) {
+        exp_span.counts[pool].pages_dirty = 0;
+    }
+    list_reset();
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Consecutive pages of one pool: found, split, merged, kept for reuse, given back to the system.
+ *
+ * Every page that a pool has taken into use belongs to exactly one span; exp_range.span_of finds its
+ * record from its first and its last page always, and from every page while the span is used.
+ */
+#ifndef EXP_SPAN_H
+#define EXP_SPAN_H
+
+#include <expool/region.h>
+
+#include "base/list.h"
+#include "core/lock.h"
+#include "core/range.h"
+
+enum exp_span_use {
+    EXP_SPAN_NONE,  /* the record is in the list of unused records */
+    EXP_SPAN_FREE,  /* pages nobody uses */
+    EXP_SPAN_MOVING, /* free, in no list: being taken, split or given back */
+    EXP_SPAN_RUN,   /* slots of one class */
+    EXP_SPAN_LARGE, /* one block above 16 pages, or a wide one */
+};
+
+/* Most whole words of a run's bitmap. */
+#define EXP_SPAN_WORDS (EXP_CLASS_SLOTS_MAX / 64)
+
+struct exp_span {
+    struct exp_link link; /* store's list of runs; free list; or list of unused records */
+    struct exp_link age;  /* free and dirty: oldest first; run: list of tails on offer */
+
+    /* Under the span lock; constant while used. */
+    uint32_t page;  /* first page */
+    uint32_t pages; /* at least 1 */
+    uint8_t use;    /* enum exp_span_use */
+    uint8_t pool;
+    bool zero;       /* all pages read as zero (free), or did when the span was taken */
+    uint8_t quarter; /* run: which list of its store, EXP_RUN_... ; under the store lock */
+
+    /* Run and large. */
+    uint8_t class_index;
+    uint8_t state_class;  /* class that the states were laid out for; 0 = no states yet */
+    uint16_t phase;       /* where slots begin in the page: a tail's run; else 0 */
+    uint16_t slots;       /* constant while used */
+    uint16_t slots_free;  /* under the store lock: bits set, and slots never handed out */
+    uint16_t slots_fresh; /* under the store lock: slots from here on were never handed out */
+    uint16_t state_count;
+    uint32_t first_state;
+    uint32_t tail;      /* under the span lock: span of the run in our last page's rest, or 0 */
+    uint32_t parent;    /* under the span lock: span whose rest this run lies in, or 0 */
+    uint32_t freed_ms;  /* free: when it became so, low bits of the clock */
+    uint32_t number;    /* large: tag number when the state is EXP_STATE_WIDE */
+    uint64_t held_bytes; /* large: what the block holds */
+
+    uint64_t bits[EXP_SPAN_WORDS]; /* run, under the store lock: 1 = slot is in the store */
+};
+
+/* Counts of one pool; under the span lock, mirrored in the statistics region. */
+struct exp_span_counts {
+    uint64_t pages_used;
+    uint64_t pages_used_peak;
+    uint64_t pages_dirty;
+    uint64_t failures; /* requests for pages refused */
+};
+
+struct exp_span_state {
+    struct exp_lock lock; /* EXP_RANK_SPAN, IRQL <= DISPATCH: all spans, chunks, tails */
+    struct exp_span_counts counts[3];
+    uint64_t pages_purged;
+    uint64_t chunks_grown;
+    uint64_t fail_request; /* the nth request from now fails; 0 = off */
+    uint64_t failures_injected; /* atomic: how often that came true */
+    struct expool_region_header *region; /* where the counts are copied to; NULL before it exists */
+};
+
+extern EXP_HIDDEN struct exp_span_state exp_span;
+
+/* Span record by index (not 0). */
+EXP_INLINE struct exp_span *exp_span_at(uint32_t index)
+{
+    return (struct exp_span *)(void *)exp_range.span_table.start + index;
+}
+
+/* Index of a record. */
+EXP_INLINE uint32_t exp_span_index(const struct exp_span *span)
+{
+    return (uint32_t)(span - (struct exp_span *)(void *)exp_range.span_table.start);
+}
+
+/* Span that a page in use belongs to. irql: any; locks: none when the caller holds a block of it. */
+EXP_INLINE struct exp_span *exp_span_of(size_t page)
+{
+    return exp_span_at(exp_atomic_load(&exp_range.span_of[page]));
+}
+
+/* Make the empty lists; called once after exp_range_start. */
+bool exp_span_start(void);
+
+/*
+ * Take pages for a pool.
+ *
+ *   pages     at least 1
+ *   returns   a span of exactly that many pages, ->zero says whether they read as zero; its map entries
+ *             are still EXP_CLASS_NEVER or EXP_CLASS_FREED. NULL: limit, address space, memory, or a
+ *             failure asked for by exp_span.fail_request
+ *   locks     takes the span lock
+ *   owns      the caller, until exp_span_give
+ *   source    design.md 4, Spans; spec/api.md 2.8 (memory, pool limit)
+ */
+EXP_MUST_USE struct exp_span *exp_span_take(unsigned pool, size_t pages);
+
+/* The same with the address of the first page a multiple of alignment (a power of two). */
+EXP_MUST_USE struct exp_span *exp_span_take_aligned(unsigned pool,
+                                                    size_t pages,
+                                                    size_t alignment);
+
+/*
+ * Give pages back. Their map entries become EXP_CLASS_FREED, remembering the class they had.
+ *
+ *   locks   caller holds the span lock
+ */
+void exp_span_give(struct exp_span *span);
+
+/*
+ * Cut a used span in two and return the second part, of pages pages.
+ *
+ *   returns   NULL: no record could be had; nothing has changed
+ *   locks     caller holds the span lock
+ */
+EXP_MUST_USE struct exp_span *exp_span_split(struct exp_span *span, size_t pages);
+
+/*
+ * Grow a used span at its end into free neighbours.
+ *
+ *   returns   false: the pages after it are not free, or the limit refuses; nothing has changed
+ *   locks     takes the span lock
+ */
+EXP_MUST_USE bool exp_span_extend(struct exp_span *span, size_t more_pages);
+
+/*
+ * Give free pages back to the system: those free for longer than purge_ms, or all.
+ *
+ *   locks     takes and releases the span lock; none held by the caller
+ */
+void exp_span_purge(bool all);
+
+/* What a slow path does now and then: looks at the clock, purges what is old. */
+void exp_span_tick(void);
+
+/* A record for a run that lies in another span's last page; NULL: no memory. locks: span lock held. */
+struct exp_span *exp_span_record_take(void);
+
+/* The opposite. */
+void exp_span_record_give(struct exp_span *span);
+
+/* In the copy of a process: reset the lock; when it was held, make all lists anew from the records. */
+void exp_span_child(void);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Per bin (class of a pool): the runs that have free slots, and batches of slots on their way from an
+ * owner that frees to one that allocates.
+ */
+#ifndef EXP_STORE_H
+#define EXP_STORE_H
+
+#include "core/run.h"
+
+/* Make the empty stores; called once after exp_run_start. */
+void exp_store_start(void);
+
+/*
+ * Move free slots of one bin out of the store.
+ *
+ *   entries   receives them; the last one is to be used first (lowest address)
+ *   count     at least 1
+ *   returns   slots moved, at most count; 0: no page could be had
+ *   irql      <= DISPATCH
+ *   locks     takes EXP_RANK_STORE, EXP_RANK_SPAN
+ *   owns      the caller owns the slots until exp_store_give
+ */
+EXP_MUST_USE size_t exp_store_take(unsigned bin, struct exp_run_entry *entries, size_t count);
+
+/*
+ * Give free slots back.
+ *
+ *   entries   of this bin; states are free
+ *   to_batch  whole batches may wait in the store as they are
+ *   returns   NULL; or a slot that was in the store already: two threads freed it at once. It is left
+ *             alone, all others are given
+ *   irql      <= DISPATCH
+ *   locks     takes EXP_RANK_STORE, EXP_RANK_SPAN
+ */
+void *exp_store_give(unsigned bin,
+                     const struct exp_run_entry *entries,
+                     size_t count,
+                     bool to_batch);
+
+/* Put batches back into runs and give the pages of empty runs back. locks: as above, one at a time. */
+void exp_store_trim(void);
+
+/*
+ * In the copy of a process: reset one store's lock.
+ *
+ *   returns   true: another thread was inside, and the store was made anew: every slot whose state is
+ *             free is in it now, so what caches held of this bin must be forgotten
+ */
+EXP_MUST_USE bool exp_store_child(unsigned bin);
+
+#endif
