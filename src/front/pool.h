@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The walk: the only place that knows the order of steps of an allocation and of a free. Both fast paths
+ * stand here, on one screen; each ends either in a block or, before it has changed anything, in "slow".
+ *
+ * The malloc face (exp_pool_face_*) serves from paged pool, knows no IRQL, no page rule and no tag
+ * check, and names the payer by tag number instead of by tag.
+ */
+#ifndef EXP_POOL_H
+#define EXP_POOL_H
+
+#include "core/owner.h"
+
+/* Pools; the numbers equal enum expool_region_pool_index, column of a tag row = pool >> 1. */
+enum exp_pool {
+    EXP_POOL_NONPAGED,
+    EXP_POOL_EXECUTE,
+    EXP_POOL_PAGED,
+};
+
+/* What a request wants beside bytes. */
+enum exp_pool_want {
+    EXP_POOL_ZERO = 1,
+    EXP_POOL_CACHE_ALIGNED = 2,
+};
+
+enum { EXP_POOL_ZERO_INLINE_BYTES = 128, EXP_POOL_CACHE_LINE = 64 };
+
+/* Zero bytes (at least 1) rounded up to the granule; every class holds that much. */
+EXP_INLINE void exp_pool_zero(void *block, size_t bytes)
+{
+    typedef long long granule __attribute__((vector_size(16), may_alias));
+    if (bytes > EXP_POOL_ZERO_INLINE_BYTES) {
+        __builtin_memset(block, 0, bytes);
+        return;
+    }
+    granule *end = (granule *)((char *)block + bytes);
+    granule *at = block;
+    do {
+        *at++ = (granule){ 0 };
+    } while (at < end);
+}
+
+/*
+ * Allocate by the fast path.
+ *
+ *   returns   the block, or NULL: nothing has changed and the slow path must decide
+ */
+EXP_INLINE void *exp_pool_try_allocate(unsigned pool, size_t bytes, uint32_t tag, bool zero)
+{
+    struct exp_owner *owner = exp_port_owner();
+    if (EXP_UNLIKELY(bytes > EXP_CLASS_BYTES_MAX)) {
+        return NULL;
+    }
+    struct exp_cache *cache = &owner->caches[pool << EXP_CLASS_BITS | exp_class_of(bytes)];
+    const struct exp_owner_tag *place =
+        &owner->tags[pool >> 1][exp_owner_place(tag, owner->tag_shift)];
+    struct exp_run_entry *top = cache->top;
+    if (EXP_UNLIKELY(place->tag != tag || top == cache->bottom || owner->blocked[pool] != 0)) {
+        return NULL;
+    }
+    top--;
+    uint16_t *state = exp_run_entry_state(top);
+    if (EXP_UNLIKELY(exp_atomic_load(state) != EXP_STATE_FREE || tag == 0)) {
+        return NULL;
+    }
+    void *block = top->block;
+    bool dirty = (top->state & EXP_RUN_ZERO) == 0;
+    cache->top = top;
+    exp_atomic_store(state, (uint16_t)place->number);
+    exp_counter_add(&place->row->allocs, 1);
+    exp_counter_add(&place->row->bytes_in, cache->size_bytes);
+    if (zero && dirty) {
+        exp_pool_zero(block, bytes);
+    }
+    return block;
+}
+
+/* A block's start as the fast path sees it. */
+struct exp_pool_start {
+    struct exp_cache *cache; /* of its bin, in the caller's owner */
+    uint16_t *state;
+    unsigned bin;
+};
+
+/* False: not the start of a slot that the fast path may free. */
+EXP_INLINE bool
+exp_pool_find_start(struct exp_owner *owner, const void *block, struct exp_pool_start *start)
+{
+    size_t offset = exp_range_offset(block);
+    if (EXP_UNLIKELY(offset >= exp_range.bytes)) {
+        return false;
+    }
+    uint64_t entry = exp_atomic_load(&exp_range.map[offset >> EXP_PAGE_SHIFT]);
+    start->bin = exp_range_entry_bin(entry);
+    start->cache = &owner->caches[start->bin];
+    uint32_t inside = (uint32_t)(offset & EXP_PAGE_MASK);
+    uint32_t phase = exp_range_entry_phase(entry);
+    uint64_t product = (uint64_t)(inside - phase) * start->cache->multiplier;
+    start->state = &exp_range.states[exp_range_entry_state(entry) + (product >> 32)];
+    return !(inside < phase || (uint32_t)product >= start->cache->multiplier);
+}
+
+/*
+ * Free by the fast path; a tag of 0 is not compared.
+ *
+ *   returns   false: nothing has changed and the slow path must decide
+ */
+EXP_INLINE bool exp_pool_try_free(void *block, uint32_t tag)
+{
+    struct exp_owner *owner = exp_port_owner();
+    struct exp_pool_start start;
+    struct expool_region_row *row;
+    if (EXP_UNLIKELY(!exp_pool_find_start(owner, block, &start))) {
+        return false;
+    }
+    uint32_t number = exp_atomic_load(start.state);
+    unsigned pool = start.bin >> EXP_CLASS_BITS;
+    if (tag != 0) {
+        const struct exp_owner_tag *place =
+            &owner->tags[pool >> 1][exp_owner_place(tag, owner->tag_shift)];
+        row = place->row;
+        if (EXP_UNLIKELY(place->tag != tag || place->number != number)) {
+            return false;
+        }
+    } else {
+        uint32_t index = number * 2 + (pool >> 1);
+        if (EXP_UNLIKELY(index >= owner->row_of_count)) {
+            return false;
+        }
+        row = owner->row_of[index];
+        if (EXP_UNLIKELY(row == NULL)) {
+            return false;
+        }
+    }
+    struct exp_run_entry *top = start.cache->top;
+    if (EXP_UNLIKELY(owner->blocked[pool] != 0 || top == start.cache->end)) {
+        return false;
+    }
+    exp_atomic_store(start.state, EXP_STATE_FREE);
+    exp_counter_add(&row->frees, 1);
+    exp_counter_add(&row->bytes_out, start.cache->size_bytes);
+    top->block = block;
+    top->state = (uintptr_t)start.state;
+    exp_atomic_store_release(&start.cache->top, top + 1);
+    return true;
+}
+
+/*
+ * Allocate, by the slow path and in its whole order: class, cache or store, run or span, tag number and
+ * row, state, counts, zero.
+ *
+ *   pool, bytes   any; 0 bytes give a block of the smallest size
+ *   tag           not 0
+ *   want          enum exp_pool_want, or-ed
+ *   caller        return address of the public routine, for a report
+ *   returns       NULL: limit, address space, memory; nothing has changed but counts of failures
+ *   irql          judged by the caller
+ *   stops         0x13A when a free slot is found in use
+ *   source        spec/api.md 2.5 .. 2.8, 4; design.md 3
+ */
+void *exp_pool_allocate(
+    unsigned pool, size_t bytes, uint32_t tag, unsigned want, const void *caller);
+
+/*
+ * Free, by the slow path: judges address, state, IRQL and tag in the order of spec/diagnostics.md 1.7,
+ * stops before anything is changed, else frees.
+ *
+ *   tag      0: not compared, except with a protected tag
+ *   irql     the current one is judged against the block's pool
+ *   caller   return address of the public routine, for the report
+ */
+void exp_pool_free(void *block, uint32_t tag, const void *caller);
+
+/*
+ * What a block can hold, and its pool.
+ *
+ *   span     page blocks: size rounded up to pages; else the block's size
+ *   stops    as exp_pool_free for an address that is not a live block's start
+ */
+size_t exp_pool_block_size(const void *block, bool span, const void *caller);
+
+/* Flush the caller's caches, give back what can be given back. */
+void exp_pool_trim(void);
+
+/* IRQL of the calling thread. */
+unsigned exp_pool_irql(void);
+
+/*
+ * Allocate for the malloc face.
+ *
+ *   bytes     any; 0 gives a block of the smallest size
+ *   number    tag number of the payer (exp_tag_register)
+ *   zero      all bytes read as zero, else contents are unspecified
+ *   returns   16-byte aligned block, or NULL; errno is the caller's business and is not changed
+ *   source    design.md 3; product.md 8.9
+ */
+void *exp_pool_face_allocate(size_t bytes, uint32_t number, bool zero);
+
+/* The same with a power-of-two alignment of any size. */
+void *exp_pool_face_allocate_aligned(size_t bytes, size_t alignment, uint32_t number);
+
+/* Free a block of any pool; not NULL. Stops 0xC2 on anything that is not a live block's start. */
+void exp_pool_face_free(void *block);
+
+/*
+ * Change the size of a block, in place where possible.
+ *
+ *   block     live block, not NULL
+ *   bytes     not 0
+ *   returns   the block or its new place, the first min(old, new) bytes kept; NULL: block unchanged
+ */
+void *exp_pool_face_resize(void *block, size_t bytes, uint32_t number);
+
+/* Bytes that may be written at block (malloc_usable_size); stops 0xC2 when block is not live. */
+size_t exp_pool_face_size(const void *block);
+
+#endif

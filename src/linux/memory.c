@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Address space and memory of a Linux process, for the range.
+ *
+ * A reservation is an inaccessible private mapping without reserved memory; committing is mprotect, so
+ * that the kernel gives pages at the first touch and nothing is ever unmapped. No call here changes
+ * errno: the malloc face promises that.
+ */
+#define _GNU_SOURCE
+#include <expool/port.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "linux/linux.h"
+
+/* Bytes of address space that this process has mapped; 0 when it cannot be read. */
+static size_t mapped_bytes(void)
+{
+    char text[64] = "";
+    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return 0;
+    }
+    ssize_t length = read(file, text, sizeof(text) - 1);
+    close(file);
+    size_t pages = 0;
+    for (ssize_t index = 0; index < length && text[index] >= '0' && text[index] <= '9'; index++) {
+        pages = pages * 10 + (size_t)(text[index] - '0');
+    }
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Half of what RLIMIT_AS leaves. */
+static size_t bytes_allowed(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return SIZE_MAX;
+    }
+    size_t mapped = mapped_bytes();
+    return limit.rlim_cur > mapped ? (size_t)(limit.rlim_cur - mapped) / 2 : 0;
+}
+
+void *exp_port_reserve(size_t bytes, size_t alignment)
+{
+    int saved = errno;
+    char *start = NULL;
+    exp_linux_options_read();
+    if (bytes <= bytes_allowed()) {
+        char *base = mmap(NULL,
+                          bytes + alignment,
+                          PROT_NONE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                          -1,
+                          0);
+        if (base != MAP_FAILED) {
+            size_t before = -(uintptr_t)base & (alignment - 1);
+            start = base + before;
+            if (before != 0) {
+                munmap(base, before);
+            }
+            munmap(start + bytes, alignment - before);
+        }
+    }
+    errno = saved;
+    return start;
+}
+
+bool exp_port_commit(void *address, size_t bytes, enum exp_port_access access, bool huge)
+{
+    int saved = errno;
+    int protection = access == EXP_PORT_NONE         ? PROT_NONE
+                     : access == EXP_PORT_READ_WRITE ? PROT_READ | PROT_WRITE
+                                                     : PROT_READ | PROT_WRITE | PROT_EXEC;
+    bool done = mprotect(address, bytes, protection) == 0;
+    if (done && huge) {
+        /* A wish: without huge pages it works the same. */
+        (void)madvise(address, bytes, MADV_HUGEPAGE);
+    }
+    errno = saved;
+    return done;
+}
+
+bool exp_port_decommit(void *address, size_t bytes)
+{
+    int saved = errno;
+    bool done = madvise(address, bytes, MADV_DONTNEED) == 0;
+    errno = saved;
+    return done;
+}
+
+bool exp_port_move(void *to, void *from, size_t bytes)
+{
+    int saved = errno;
+    void *moved = mremap(
+        from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+    if (moved == MAP_FAILED && errno != EINVAL && errno != EFAULT) {
+        /* The kernel may have unmapped the target before it failed: no hole may stay. */
+        if (mmap(to,
+                 bytes,
+                 PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+                 -1,
+                 0) == MAP_FAILED) {
+            abort();
+        }
+    }
+    errno = saved;
+    return moved != MAP_FAILED;
+}
+
+bool exp_port_wipe(void *address, size_t bytes)
+{
+    int saved = errno;
+    bool done = madvise(address, bytes, MADV_WIPEONFORK) == 0;
+    if (!done) {
+        exp_linux_fork_notice();
+    }
+    errno = saved;
+    return done;
+}
