@@ -14,7 +14,6 @@
 #include <wdm.h>
 
 #include "core/stop.h"
-#include "front/irql.h"
 
 EXP_STATIC_ASSERT(EXP_STOP_BAD_POOL_CALLER == BAD_POOL_CALLER, "bugcodes.h");
 EXP_STATIC_ASSERT(EXP_STOP_IRQL_NOT_GREATER_OR_EQUAL == IRQL_NOT_GREATER_OR_EQUAL, "bugcodes.h");
@@ -81,7 +80,7 @@ stop(const struct request *request, uint64_t deed, uint64_t p2, uint64_t p3, uin
 static void judge_irql(const struct request *request)
 {
     unsigned irql = exp_pool_irql();
-    if (irql > exp_irql_max(request->pool == EXP_POOL_PAGED)) {
+    if (irql > exp_pool_irql_max(request->pool)) {
         stop(request, EXP_STOP_ALLOCATE_IRQL, irql, request->type, request->bytes);
     }
 }

@@ -5,23 +5,22 @@
  *
  * A thread whose owner cannot be made shares one and stays at PASSIVE_LEVEL: it could not remember.
  */
-#include "front/irql.h"
+#include "front/pool.h"
 
 #include <wdm.h>
 
 #include "core/stop.h"
-#include "front/pool.h"
 
-EXP_STATIC_ASSERT(EXP_IRQL_PASSIVE == PASSIVE_LEVEL, "spec/api.md 1.10");
-EXP_STATIC_ASSERT(EXP_IRQL_APC == APC_LEVEL, "spec/api.md 1.10");
-EXP_STATIC_ASSERT(EXP_IRQL_DISPATCH == DISPATCH_LEVEL, "spec/api.md 1.10");
+EXP_STATIC_ASSERT(EXP_POOL_IRQL_PASSIVE == PASSIVE_LEVEL, "spec/api.md 1.10");
+EXP_STATIC_ASSERT(EXP_POOL_IRQL_APC == APC_LEVEL, "spec/api.md 1.10");
+EXP_STATIC_ASSERT(EXP_POOL_IRQL_DISPATCH == DISPATCH_LEVEL, "spec/api.md 1.10");
 
 static void set(KIRQL level)
 {
     struct exp_owner *owner = exp_owner_enter();
     owner->irql = level;
     for (unsigned pool = 0; pool < 3; pool++) {
-        owner->blocked[pool] = level > exp_irql_max(pool == EXP_POOL_PAGED);
+        owner->blocked[pool] = level > exp_pool_irql_max(pool);
     }
     exp_owner_leave(owner);
 }

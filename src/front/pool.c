@@ -17,7 +17,6 @@
 
 #include "core/option.h"
 #include "core/stop.h"
-#include "front/irql.h"
 
 enum {
     POOL_TYPE_NONPAGED_EXECUTE = 0,
@@ -313,7 +312,7 @@ static void judge_rights(const void *block,
     unsigned irql = exp_pool_irql();
     struct exp_stop_about about = { block, pool_name(place->pool), place->size_bytes, stored,
                                     caller };
-    if (irql > exp_irql_max(place->pool == EXP_POOL_PAGED)) {
+    if (irql > exp_pool_irql_max(place->pool)) {
         exp_stop_now(EXP_STOP_BAD_POOL_CALLER,
                      EXP_STOP_FREE_IRQL,
                      irql,

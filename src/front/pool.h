@@ -24,6 +24,19 @@ enum exp_pool_want {
     EXP_POOL_CACHE_ALIGNED = 2,
 };
 
+/* Levels of spec/api.md 1.10 that the pool knows; irql.c asserts that they equal those of wdm.h. */
+enum exp_pool_irql {
+    EXP_POOL_IRQL_PASSIVE = 0,
+    EXP_POOL_IRQL_APC = 1,
+    EXP_POOL_IRQL_DISPATCH = 2,
+};
+
+/* Highest IRQL at which a pool may be used (spec/api.md 2.3). */
+EXP_INLINE unsigned exp_pool_irql_max(unsigned pool)
+{
+    return pool == EXP_POOL_PAGED ? EXP_POOL_IRQL_APC : EXP_POOL_IRQL_DISPATCH;
+}
+
 enum { EXP_POOL_ZERO_INLINE_BYTES = 128, EXP_POOL_CACHE_LINE = 64 };
 
 /* Zero bytes (at least 1) rounded up to the granule; every class holds that much. */
