@@ -23,6 +23,20 @@ EXP_INLINE bool exp_atomic_try_acquire(uint32_t *word, uint32_t expected, uint32
         word, &expected, desired, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+/*
+ * A relaxed load of an aligned 16-bit word that the compiler may fold into a comparison, which it never
+ * does for an atomic one. For words that are read once and then only compared or used as an index that
+ * is checked.
+ */
+EXP_INLINE uint16_t exp_atomic_peek(const uint16_t *word)
+{
+#if defined(__SANITIZE_THREAD__)
+    return exp_atomic_load(word);
+#else
+    return *word;
+#endif
+}
+
 /* Let a spinning processor breathe. */
 EXP_INLINE void exp_atomic_pause(void)
 {

@@ -6,6 +6,9 @@
  * lie in the wiped half, so that the first call in a copy of the process finds them empty and comes here
  * by the slow path, whatever way the copy was made. `alive` is the word that tells.
  *
+ * A column that the IRQL forbids has its table replaced by an empty one as large, so that the fast paths
+ * of calls with a tag learn it from the lookup they make anyway.
+ *
  * Caches start small and double when they are refilled or flushed often, up to a number of slots, a
  * number of bytes, and a sum over all caches of the owner and of all owners. A refill takes half a
  * cache, a flush gives the older half.
@@ -25,24 +28,30 @@
 #include "core/option.h"
 
 enum {
-    OWNER_CACHE_SLOTS_START = 32,
-    OWNER_CACHE_SLOTS_MAX = 1024,
+    OWNER_CACHE_SLOTS_START = 31, /* with the guard a power of two */
+    OWNER_CACHE_SLOTS_MAX = 1023,
     OWNER_CACHE_BYTES_MAX = 256 << 10, /* of one cache */
     OWNER_BYTES_MAX = 2 << 20,         /* of all caches of one owner */
     OWNER_VISITS_GROW = 2,             /* refills and flushes until a cache doubles */
     OWNER_TAG_BITS_START = 6,
-    OWNER_TAG_BITS_MAX = 18,
+    OWNER_TAG_BITS_MAX = 16,
+    OWNER_TAGS_MAX = (1 << OWNER_TAG_BITS_MAX) / 2, /* of one column in a tag table */
     OWNER_ROW_OF_START = 128,
-    OWNER_ROWS_START = 16,
 };
 
 #define OWNER_ALL_BYTES_MAX ((uint64_t)64 << 20) /* of the caches of all owners */
 
-static struct exp_owner_tag none_tags[2];
+/* An empty table as large as the largest; never written, so it costs addresses only. */
+static struct exp_owner_tag none_tags[1 << OWNER_TAG_BITS_MAX];
+
+static uint16_t none_state = EXP_STATE_HOLE;
+static struct exp_run_entry none_entry = { 0, &none_state };
 
 struct exp_owner exp_owner_none = {
+    .caches = { [0 ... EXP_BIN_COUNT - 1] = { .top = &none_entry + 1,
+                                              .end = &none_entry + 1,
+                                              .bottom = &none_entry + 1 } },
     .tags = { none_tags, none_tags },
-    .tag_shift = 31,
 };
 
 static struct {
@@ -59,56 +68,76 @@ static struct {
     .common_lock = { 0, EXP_RANK_COMMON },
 };
 
-static void tag_enter(struct exp_owner *owner, const struct exp_owner_row *row)
+/* Mask for offsets of places in a table of 2^bits. */
+static uint32_t tag_mask(unsigned bits)
 {
-    struct exp_owner_tag *tags = owner->tags[row->column];
-    uint32_t mask = (UINT32_C(1) << (32 - owner->tag_shift)) - 1;
-    uint32_t tag = exp_tag_of(row->number);
-    uint32_t place = exp_owner_place(tag, owner->tag_shift);
+    return (uint32_t)(((UINT32_C(1) << bits) - 1) * sizeof(struct exp_owner_tag));
+}
+
+/*
+ * Let the fast paths find a row: by tag, and by number unless a free must look closer (protected tags,
+ * numbers that no state can hold).
+ */
+static void row_enter(struct exp_owner *owner, uint32_t number, unsigned column)
+{
+    struct expool_region_row *row = owner->row_kept[number * 2 + column];
+    uint32_t tag = exp_tag_of(number);
+    if (number > EXP_STATE_NUMBER_MAX) {
+        return;
+    }
+    if ((tag & EXP_TAG_PROTECTED) == 0) {
+        owner->row_of[number * 2 + column] = row;
+    }
+    if (owner->tag_count[column] >= OWNER_TAGS_MAX) {
+        return;
+    }
+    owner->tag_count[column]++;
+    struct exp_owner_tag *tags = owner->tags_kept[column];
+    size_t mask = owner->tag_mask / sizeof(*tags);
+    size_t place = (size_t)(exp_owner_place(owner, column, tag) - owner->tags[column]);
     while (tags[place].tag != 0) {
         place = (place + 1) & mask;
     }
-    tags[place] = (struct exp_owner_tag){ tag, row->number, row->row };
+    tags[place] = (struct exp_owner_tag){ tag, (uint16_t)number, row };
 }
 
-static void row_enter(struct exp_owner *owner, const struct exp_owner_row *row)
-{
-    uint32_t index = row->number * 2 + row->column;
-    if (index < owner->row_of_count) {
-        owner->row_of[index] = row->row;
-    }
-}
-
-/* Fill both tables from the rows. */
+/* Fill all tables of the fast paths from row_kept. */
 static void tables_fill(struct exp_owner *owner)
 {
-    for (uint32_t index = 0; index < owner->row_count; index++) {
-        tag_enter(owner, &owner->rows[index]);
-        row_enter(owner, &owner->rows[index]);
+    owner->tag_count[0] = 0;
+    owner->tag_count[1] = 0;
+    for (uint32_t index = 0; index < owner->row_of_count; index++) {
+        if (owner->row_kept[index] != NULL) {
+            row_enter(owner, index / 2, index % 2);
+        }
     }
     owner->refresh = false;
 }
 
 static bool owner_tables(struct exp_owner *owner)
 {
-    owner->tag_shift = 32 - OWNER_TAG_BITS_START;
+    owner->tag_mask = tag_mask(OWNER_TAG_BITS_START);
     for (unsigned column = 0; column < 2; column++) {
         owner->tags[column] = exp_range_heap_take(
             EXP_RANGE_WIPED, sizeof(struct exp_owner_tag) << OWNER_TAG_BITS_START);
+        owner->tags_kept[column] = owner->tags[column];
     }
     owner->row_of =
         exp_range_heap_take(EXP_RANGE_WIPED, OWNER_ROW_OF_START * sizeof(*owner->row_of));
-    owner->rows = exp_range_heap_take(EXP_RANGE_KEPT, OWNER_ROWS_START * sizeof(*owner->rows));
-    if (owner->row_of == NULL || owner->rows == NULL || owner->tags[0] == NULL ||
+    owner->row_kept =
+        exp_range_heap_take(EXP_RANGE_KEPT, OWNER_ROW_OF_START * sizeof(*owner->row_kept));
+    if (owner->row_of == NULL || owner->row_kept == NULL || owner->tags[0] == NULL ||
         owner->tags[1] == NULL) {
         return false;
     }
     owner->row_of_count = OWNER_ROW_OF_START;
-    owner->row_capacity = OWNER_ROWS_START;
     for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
         const struct exp_class *class = &exp_classes[bin & ((1u << EXP_CLASS_BITS) - 1)];
         owner->caches[bin].multiplier = class->multiplier;
         owner->caches[bin].size_bytes = class->size_bytes;
+        owner->caches[bin].top = &none_entry + 1;
+        owner->caches[bin].end = &none_entry + 1;
+        owner->caches[bin].bottom = &none_entry + 1;
     }
     return true;
 }
@@ -200,8 +229,9 @@ void exp_owner_leave(struct exp_owner *owner)
 /* Most slots that a cache of this size of block may have. */
 static uint32_t slots_max(size_t size_bytes)
 {
-    return (uint32_t)exp_min(exp_max(OWNER_CACHE_BYTES_MAX / size_bytes, 4),
-                             OWNER_CACHE_SLOTS_MAX);
+    size_t slots = exp_min(OWNER_CACHE_BYTES_MAX / size_bytes, OWNER_CACHE_SLOTS_MAX);
+    unsigned bits = exp_bit_highest(exp_max(slots, 7) + 1);
+    return (UINT32_C(1) << bits) - 1;
 }
 
 /* A cache's array becomes as large as capacity; its entries stay. */
@@ -216,17 +246,18 @@ static bool cache_resize(struct exp_owner *owner, struct exp_cache *cache, uint3
         return false;
     }
     struct exp_run_entry *entries =
-        exp_range_heap_take(EXP_RANGE_KEPT, capacity * sizeof(*entries));
+        exp_range_heap_take(EXP_RANGE_KEPT, (capacity + 1) * sizeof(*entries));
     if (entries == NULL) {
         return false;
     }
+    entries[0] = none_entry;
     if (!first) {
-        __builtin_memcpy(entries, cache->bottom, used * sizeof(*entries));
-        exp_range_heap_give(EXP_RANGE_KEPT, cache->bottom, old * sizeof(*entries));
+        __builtin_memcpy(entries + 1, cache->bottom, used * sizeof(*entries));
+        exp_range_heap_give(EXP_RANGE_KEPT, cache->bottom - 1, (old + 1) * sizeof(*entries));
     }
-    cache->bottom = entries;
-    cache->top = entries + used;
-    cache->end = entries + capacity;
+    cache->bottom = entries + 1;
+    cache->top = cache->bottom + used;
+    cache->end = cache->bottom + capacity;
     owner->cached_bytes_max += (uint32_t)more_bytes;
     exp_atomic_add(&exp_owners.cached_bytes_max, more_bytes);
     return true;
@@ -247,7 +278,7 @@ static bool cache_ready(struct exp_owner *owner, unsigned bin)
     owner->visits[bin]++;
     if (owner->visits[bin] >= OWNER_VISITS_GROW && capacity < most) {
         owner->visits[bin] = 0;
-        (void)cache_resize(owner, cache, (uint32_t)exp_min(capacity * 2, most));
+        (void)cache_resize(owner, cache, (uint32_t)exp_min(capacity * 2 + 1, most));
     }
     return true;
 }
@@ -295,9 +326,8 @@ void *exp_owner_give(struct exp_owner *owner, unsigned bin, const struct exp_run
 /* Twice the places for tags: both columns share the shift. */
 static void tags_grow(struct exp_owner *owner)
 {
-    unsigned bits = 32 - owner->tag_shift;
-    uint32_t most = owner->tag_count[0] > owner->tag_count[1] ? owner->tag_count[0]
-                                                               : owner->tag_count[1];
+    unsigned bits = exp_bit_highest(owner->tag_mask / sizeof(struct exp_owner_tag) + 1);
+    size_t most = exp_max(owner->tag_count[0], owner->tag_count[1]);
     if (most * 4 < (UINT32_C(1) << bits) || bits == OWNER_TAG_BITS_MAX) {
         return;
     }
@@ -312,76 +342,67 @@ static void tags_grow(struct exp_owner *owner)
         return;
     }
     for (unsigned column = 0; column < 2; column++) {
-        exp_range_heap_give(EXP_RANGE_WIPED, owner->tags[column], bytes);
-        owner->tags[column] = tags[column];
+        exp_range_heap_give(EXP_RANGE_WIPED, owner->tags_kept[column], bytes);
+        owner->tags_kept[column] = tags[column];
+        exp_owner_block(owner, column, owner->blocked[column]);
     }
-    owner->tag_shift--;
-    for (uint32_t index = 0; index < owner->row_count; index++) {
-        tag_enter(owner, &owner->rows[index]);
-    }
+    owner->tag_mask = tag_mask(bits + 1);
+    tables_fill(owner);
 }
 
-static bool rows_grow(struct exp_owner *owner)
+/* Room for rows of a number. */
+static bool rows_grow(struct exp_owner *owner, uint32_t number)
 {
-    if (owner->row_count < owner->row_capacity) {
-        return true;
-    }
-    size_t bytes = owner->row_capacity * sizeof(*owner->rows);
-    struct exp_owner_row *rows = exp_range_heap_take(EXP_RANGE_KEPT, bytes * 2);
-    if (rows == NULL) {
-        return false;
-    }
-    __builtin_memcpy(rows, owner->rows, bytes);
-    exp_range_heap_give(EXP_RANGE_KEPT, owner->rows, bytes);
-    owner->rows = rows;
-    owner->row_capacity *= 2;
-    return true;
-}
-
-static bool row_of_grow(struct exp_owner *owner, uint32_t number)
-{
-    uint32_t count = owner->row_of_count;
+    size_t count = owner->row_of_count;
     while (number * 2 + 1 >= count) {
         count *= 2;
     }
     if (count == owner->row_of_count) {
         return true;
     }
-    struct expool_region_row **row_of =
-        exp_range_heap_take(EXP_RANGE_WIPED, count * sizeof(*row_of));
-    if (row_of == NULL) {
+    size_t old_bytes = owner->row_of_count * sizeof(*owner->row_of);
+    size_t bytes = count * sizeof(*owner->row_of);
+    struct expool_region_row **row_of = exp_range_heap_take(EXP_RANGE_WIPED, bytes);
+    struct expool_region_row **row_kept = exp_range_heap_take(EXP_RANGE_KEPT, bytes);
+    if (row_of == NULL || row_kept == NULL) {
+        if (row_of != NULL) {
+            exp_range_heap_give(EXP_RANGE_WIPED, row_of, bytes);
+        }
         return false;
     }
-    size_t bytes = owner->row_of_count * sizeof(*row_of);
-    __builtin_memcpy(row_of, owner->row_of, bytes);
-    exp_range_heap_give(EXP_RANGE_WIPED, owner->row_of, bytes);
+    __builtin_memcpy(row_of, owner->row_of, old_bytes);
+    __builtin_memcpy(row_kept, owner->row_kept, old_bytes);
+    exp_range_heap_give(EXP_RANGE_WIPED, owner->row_of, old_bytes);
+    exp_range_heap_give(EXP_RANGE_KEPT, owner->row_kept, old_bytes);
     owner->row_of = row_of;
-    owner->row_of_count = count;
+    owner->row_kept = row_kept;
+    owner->row_of_count = (uint32_t)count;
     return true;
 }
 
 struct expool_region_row *exp_owner_row(struct exp_owner *owner, uint32_t number, unsigned column)
 {
     uint32_t index = number * 2 + column;
-    if (index < owner->row_of_count && owner->row_of[index] != NULL) {
-        return owner->row_of[index];
+    if (index < owner->row_of_count && owner->row_kept[index] != NULL) {
+        return owner->row_kept[index];
     }
-    if (!rows_grow(owner) || !row_of_grow(owner, number) ||
-        owner->tag_count[column] + 1 >= (UINT32_C(1) << OWNER_TAG_BITS_MAX) / 2) {
+    if (!rows_grow(owner, number)) {
         return NULL;
     }
     struct expool_region_row *row = exp_tag_row_make(&owner->slab, number, column);
     if (row == NULL) {
         return NULL;
     }
-    owner->tag_count[column]++;
-    struct exp_owner_row *kept = &owner->rows[owner->row_count];
     tags_grow(owner);
-    *kept = (struct exp_owner_row){ number, column, row };
-    owner->row_count++;
-    tag_enter(owner, kept);
-    row_enter(owner, kept);
+    owner->row_kept[index] = row;
+    row_enter(owner, number, column);
     return row;
+}
+
+void exp_owner_block(struct exp_owner *owner, unsigned column, bool blocked)
+{
+    owner->blocked[column] = blocked;
+    owner->tags[column] = blocked ? none_tags : owner->tags_kept[column];
 }
 
 void *exp_owner_flush(struct exp_owner *owner)
@@ -404,9 +425,8 @@ void exp_owner_exit(struct exp_owner *owner)
     /* A slot freed twice is left alone and shows when it is handed out. */
     (void)exp_owner_flush(owner);
     owner->irql = 0;
-    for (unsigned pool = 0; pool < 3; pool++) {
-        owner->blocked[pool] = 0;
-    }
+    exp_owner_block(owner, 0, false);
+    exp_owner_block(owner, 1, false);
     exp_lock_acquire(&exp_owners.lock);
     owner->named = false;
     exp_owners.owners--;
@@ -450,7 +470,7 @@ static void recover(struct exp_owner *owner, const bool *torn)
         struct exp_cache *cache = &owner->caches[bin];
         for (struct exp_run_entry *entry = cache->bottom; !torn[bin] && entry < cache->top;
              entry++) {
-            if (exp_atomic_load(exp_run_entry_state(entry)) == EXP_STATE_FREE) {
+            if (exp_atomic_load(entry->state) == EXP_STATE_FREE) {
                 (void)exp_store_give(bin, entry, 1, false);
             }
         }

@@ -13,59 +13,57 @@
 #include "core/store.h"
 #include "core/tag.h"
 
-/* Free slots of one bin, last freed on top. All NULL: no cache. */
+/*
+ * Free slots of one bin, last freed on top. Below bottom lies a guard, an entry whose state is never free:
+ * the fast path, which looks at the state anyway, needs no test for an empty cache. Without an array,
+ * top = bottom = end, one past a guard that all share.
+ */
 struct exp_cache {
-    struct exp_run_entry *top;    /* one past the last entry */
-    struct exp_run_entry *bottom; /* constant while the array is */
+    struct exp_run_entry *top; /* one past the last entry */
     struct exp_run_entry *end;
     uint32_t multiplier; /* of the class; constant */
     uint32_t size_bytes; /* of the class; constant */
+    struct exp_run_entry *bottom;
 };
 
 /* One place of a private tag table; an empty one has tag 0 and no row. */
 struct exp_owner_tag {
     uint32_t tag;
-    uint32_t number;
+    uint16_t number; /* at most EXP_STATE_NUMBER_MAX */
     struct expool_region_row *row;
 };
 
 struct exp_owner {
     /* Hot. */
     struct exp_cache caches[EXP_BIN_COUNT];
-    struct exp_owner_tag *tags[2];          /* by column; wiped in a fork */
-    struct expool_region_row **row_of;      /* by number * 2 + column; wiped in a fork */
-    uint32_t row_of_count;                  /* entries */
-    uint32_t tag_shift;                     /* 32 - bits of a tag table's index */
-    uint8_t blocked[4];                     /* by pool: 1 = the slow path decides (IRQL) */
+    struct exp_owner_tag *tags[2];     /* by column; wiped in a fork, or empty: see blocked */
+    struct expool_region_row **row_of; /* by number * 2 + column; wiped; NULL: freed slowly */
+    uint32_t row_of_count;             /* entries of row_of and of row_kept */
+    uint32_t tag_mask;                 /* bytes of a tag table less one place */
+    bool blocked[2];                   /* by column: IRQL forbids it, every tag is looked up slowly */
 
     /* Cold. */
     uint8_t irql;
+    struct exp_owner_tag *tags_kept[2]; /* the tables when they are not blocked */
     bool named;   /* taken: not in the list of dead ones */
     bool refresh; /* tables were wiped: fill them from keys */
     uint32_t tag_count[2];
     uint32_t cached_bytes_max; /* sum of capacity times size over caches */
     uint16_t visits[EXP_BIN_COUNT];
     struct exp_tag_slab slab;
-    struct exp_owner_row *rows; /* every row it has, in order of making */
-    uint32_t row_count;
-    uint32_t row_capacity;
+    struct expool_region_row **row_kept; /* every row it has, by number * 2 + column */
     struct exp_owner *next; /* in the list of all owners; constant */
-};
-
-/* A row that an owner has: kept where a fork does not wipe it. */
-struct exp_owner_row {
-    uint32_t number;
-    uint32_t column;
-    struct expool_region_row *row;
 };
 
 /* The owner of a thread that has none yet: every fast path ends in the slow one. */
 extern EXP_HIDDEN struct exp_owner exp_owner_none;
 
-/* Place of a tag in a private table. */
-EXP_INLINE uint32_t exp_owner_place(uint32_t tag, uint32_t shift)
+/* First place of a tag in the private table of a column. */
+EXP_INLINE struct exp_owner_tag *
+exp_owner_place(const struct exp_owner *owner, unsigned column, uint32_t tag)
 {
-    return (tag * UINT32_C(0x9e3779b1)) >> shift;
+    uint32_t hash = (tag * UINT32_C(0x9e3779b1)) >> 10;
+    return (struct exp_owner_tag *)((char *)owner->tags[column] + (hash & owner->tag_mask));
 }
 
 /*
@@ -105,6 +103,9 @@ EXP_MUST_USE void *exp_owner_give(struct exp_owner *owner,
  *   returns   NULL: no memory
  */
 struct expool_region_row *exp_owner_row(struct exp_owner *owner, uint32_t number, unsigned column);
+
+/* Send every call that names a tag of this column to the slow path, or no longer. */
+void exp_owner_block(struct exp_owner *owner, unsigned column, bool blocked);
 
 /* Flush all caches of an owner into the stores. Returns a slot found twice, or NULL. */
 void *exp_owner_flush(struct exp_owner *owner);

@@ -74,7 +74,7 @@ static bool lay_out(void)
     exp_range.chunk_count = exp_range.bytes / chunk_bytes;
 
     size_t head = 0;
-    exp_range.map = cut(&head, pages * sizeof(uint64_t));
+    (void)cut(&head, pages * sizeof(uint64_t)); /* the map: exp_range_map */
     exp_range.span_of = cut(&head, pages * sizeof(uint32_t));
     exp_range.chunks = cut(&head, exp_range.chunk_count);
     size_t tables_bytes = head;
@@ -118,7 +118,7 @@ bool exp_range_wipes(void)
 void exp_range_map_set(size_t page, size_t count, uint64_t entry)
 {
     for (size_t index = 0; index < count; index++) {
-        exp_atomic_store(&exp_range.map[page + index], entry);
+        exp_atomic_store(&exp_range_map()[page + index], entry);
     }
 }
 

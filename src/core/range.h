@@ -25,12 +25,13 @@ enum {
 
 /*
  * Map entry of one page, read by every free in one load:
- *   bits 0..31 index of the page's first state (EXP_CLASS_FREED: the former class),
- *   bits 32..39 bin, bits 48..63 offset in the page where slots begin.
+ *   bits 0..31   index of the page's first state; EXP_CLASS_FREED: the former class;
+ *                EXP_CLASS_INTERIOR: pages back to the block's first page
+ *   bits 56..63  bin
  */
-EXP_INLINE uint64_t exp_range_entry(uint32_t first_state, unsigned bin, unsigned phase)
+EXP_INLINE uint64_t exp_range_entry(uint32_t first_state, unsigned bin)
 {
-    return (uint64_t)phase << 48 | (uint64_t)bin << 32 | first_state;
+    return (uint64_t)bin << 56 | first_state;
 }
 
 EXP_INLINE uint32_t exp_range_entry_state(uint64_t entry)
@@ -40,12 +41,7 @@ EXP_INLINE uint32_t exp_range_entry_state(uint64_t entry)
 
 EXP_INLINE unsigned exp_range_entry_bin(uint64_t entry)
 {
-    return (uint8_t)(entry >> 32);
-}
-
-EXP_INLINE unsigned exp_range_entry_phase(uint64_t entry)
-{
-    return (unsigned)(entry >> 48);
+    return (unsigned)(entry >> 56);
 }
 
 /* A table in the head that grows at its end; under the span lock. */
@@ -60,7 +56,6 @@ struct exp_range_table {
 struct exp_range {
     char *base;        /* NULL before start: then nothing is inside */
     size_t bytes;      /* 0 before start */
-    uint64_t *map;     /* one entry a page; atomic, relaxed: published by handing out a block */
     uint16_t *states;  /* start of state_table; atomic, relaxed */
     uint32_t *span_of; /* index of a span, a page; under the span lock, or by who holds a block */
     uint8_t *chunks;   /* a chunk: 0 free, 1 + pool; under the span lock */
@@ -99,6 +94,15 @@ EXP_INLINE size_t exp_range_offset(const void *address)
 EXP_INLINE void *exp_range_page(size_t page)
 {
     return exp_range.base + (page << EXP_PAGE_SHIFT);
+}
+
+/*
+ * The page map, which lies at the very start: one entry a page; atomic, relaxed, published by handing out
+ * a block.
+ */
+EXP_INLINE uint64_t *exp_range_map(void)
+{
+    return (uint64_t *)(void *)exp_range.base;
 }
 
 /* Set the entries of pages [page, page + count). */

@@ -5,18 +5,20 @@
  *   run of a small class (48 bytes, 3 pages)      states of one page: k slots, then a hole
  *   | s0 s1 ... s84 .| s0 s1 ... s84 .| ... |     | st0 st1 ... st84 HOLE |
  *
- *   block with a tail (5 KiB)                     map of the last page: class of the tail, phase 1024
- *   | page 0         | 1024 |  tail run      |    the tail's run has its own record, ->parent = block
+ *   block with a tail (5 KiB)                     map of the last page: class of the tail
+ *   | page 0         | 1024 | s4 s5 ... s15  |    states: taboo x 4, st4 ... st15, HOLE
  *
- * The map entry of a page says bin, first state and phase in one word; a later page of a block says how
- * many pages back it starts. One-page blocks with a tail ("first part") keep their own entry until the
- * tail is taken; then the entry is the tail's, and the block is found through the tail's parent.
+ * The map entry of a page says bin and first state in one word; a later page of a block says how many
+ * pages back it starts. Slots of a tail lie where they would lie in a whole page, so that one division
+ * serves both; the places that the block covers have the state of a hole for as long. One-page blocks
+ * with a tail ("first part") keep their own entry until the tail is taken; then the entry is the tail's,
+ * and the block is found through the tail's parent.
  *
  * States are taken in extents, whose size depends only on the class and on one page or many; an extent
  * that comes back is kept for its class, so that a hole stays a hole and a stale address never reads
  * another kind of word.
  *
- * Invariants: slots_free = bits set + slots - slots_fresh; a slot whose bit is set has state 0; a tail's
+ * Invariants: slots_free = bits set + slots - slots_fresh, slots_fresh >= slots_taboo; a slot whose bit is set has state 0; a tail's
  * run is unmade before its page is given, and a parent that goes first leaves the page to its tail.
  *
  * Locks: slots, bits and counts under the store lock of the bin; tails and extents under the span lock.
@@ -124,14 +126,14 @@ static void tail_withdraw(struct exp_span *parent)
 static uint64_t interior_entry(const struct exp_span *span, size_t distance)
 {
     unsigned bin = (unsigned)span->pool << EXP_CLASS_BITS | EXP_CLASS_INTERIOR;
-    return exp_range_entry((uint32_t)distance, bin, 0);
+    return exp_range_entry((uint32_t)distance, bin);
 }
 
 /* Entry of the first page of slot number slot of a page class, or of a large block. */
 static uint64_t first_entry(const struct exp_span *span, size_t slot)
 {
     unsigned bin = (unsigned)span->pool << EXP_CLASS_BITS | span->class_index;
-    return exp_range_entry(span->first_state + (uint32_t)slot, bin, 0);
+    return exp_range_entry(span->first_state + (uint32_t)slot, bin);
 }
 
 static void map_small(struct exp_span *run, const struct exp_class *class)
@@ -140,11 +142,11 @@ static void map_small(struct exp_span *run, const struct exp_class *class)
     unsigned stride = class->page_slots + 1u;
     for (size_t index = 0; index < run->pages; index++) {
         uint32_t first = run->first_state + (uint32_t)(index * stride);
-        unsigned slots = run->phase == 0 ? class->page_slots : run->slots;
-        for (unsigned hole = slots; hole < stride; hole++) {
-            exp_atomic_store(&exp_range.states[first + hole], EXP_STATE_HOLE);
+        exp_atomic_store(&exp_range.states[first + class->page_slots], EXP_STATE_HOLE);
+        for (unsigned taboo = 0; taboo < run->slots_taboo; taboo++) {
+            exp_atomic_store(&exp_range.states[first + taboo], EXP_STATE_HOLE);
         }
-        exp_range_map_set(run->page + index, 1, exp_range_entry(first, bin, run->phase));
+        exp_range_map_set(run->page + index, 1, exp_range_entry(first, bin));
     }
 }
 
@@ -164,8 +166,8 @@ static void fill_record(struct exp_span *run, unsigned class_index, uint32_t fir
     run->use = EXP_SPAN_RUN;
     run->class_index = (uint8_t)class_index;
     run->first_state = first_state;
-    run->slots_fresh = 0;
-    run->slots_free = run->slots;
+    run->slots_fresh = run->slots_taboo;
+    run->slots_free = (uint16_t)(run->slots - run->slots_taboo);
     for (unsigned word = 0; word < EXP_SPAN_WORDS; word++) {
         run->bits[word] = 0;
     }
@@ -175,15 +177,15 @@ static void fill_record(struct exp_span *run, unsigned class_index, uint32_t fir
 static struct exp_span *make_in_tail(unsigned pool, unsigned class_index)
 {
     const struct exp_class *class = &exp_classes[class_index];
-    size_t alignment = exp_class_alignment(class_index);
     struct exp_span *parent = NULL;
-    size_t phase = 0;
+    size_t taboo = 0;
     for (int bin = RUN_TAIL_BINS - 1; bin >= 0 && parent == NULL; bin--) {
         struct exp_link *list = &run_lists.tails[pool][bin];
         if (!exp_list_empty(list)) {
             parent = EXP_CONTAINER(list->next, struct exp_span, age);
-            phase = exp_round_up(EXP_PAGE_BYTES - tail_bytes_of(parent), alignment);
-            parent = phase + class->size_bytes <= EXP_PAGE_BYTES ? parent : NULL;
+            size_t start = EXP_PAGE_BYTES - tail_bytes_of(parent);
+            taboo = (start + class->size_bytes - 1) / class->size_bytes;
+            parent = taboo < class->page_slots ? parent : NULL;
         }
     }
     struct exp_span *run = parent == NULL ? NULL : exp_span_record_take();
@@ -200,13 +202,13 @@ static struct exp_span *make_in_tail(unsigned pool, unsigned class_index)
     run->pages = 1;
     run->pool = (uint8_t)pool;
     run->zero = false;
-    run->phase = (uint16_t)phase;
-    run->slots = (uint16_t)((EXP_PAGE_BYTES - phase) / class->size_bytes);
+    run->slots = class->page_slots;
+    run->slots_taboo = (uint16_t)taboo;
     run->tail = 0;
     run->parent = exp_span_index(parent);
     parent->tail = exp_span_index(run);
     fill_record(run, class_index, first_state);
-    exp_atomic_store(&exp_range.span_of[run->page], exp_span_index(run));
+    exp_atomic_store_release(&exp_range.span_of[run->page], exp_span_index(run));
     map_small(run, class);
     return run;
 }
@@ -262,7 +264,7 @@ static void unmake_tail(struct exp_span *run)
     struct exp_span *parent = exp_span_at(run->parent);
     size_t distance = run->page - parent->page;
     uint64_t entry = distance == 0 ? first_entry(parent, 0) : interior_entry(parent, distance);
-    exp_atomic_store(&exp_range.span_of[run->page], run->parent);
+    exp_atomic_store_release(&exp_range.span_of[run->page], run->parent);
     exp_range_map_set(run->page, 1, entry);
     parent->tail = 0;
     exp_span_record_give(run);
@@ -292,11 +294,8 @@ void exp_run_unmake(struct exp_span *run)
     exp_lock_acquire(&exp_span.lock);
     size_t count = state_count_of(class, run->pages);
     uint32_t first_state = run->first_state;
-    if (run->phase != 0) {
-        unsigned stride = class->page_slots + 1u;
-        for (unsigned slot = run->slots; slot + 1 < stride; slot++) {
-            exp_atomic_store(&exp_range.states[first_state + slot], EXP_STATE_FREE);
-        }
+    for (unsigned taboo = 0; taboo < run->slots_taboo; taboo++) {
+        exp_atomic_store(&exp_range.states[first_state + taboo], EXP_STATE_FREE);
     }
     unsigned class_index = run->class_index;
     size_t pages = run->pages;
@@ -319,14 +318,14 @@ static void slot_entry(const struct exp_span *run,
     char *block = exp_range_page(run->page);
     if (class->page_slots != 0) {
         unsigned page = slot / class->page_slots;
-        block += page * EXP_PAGE_BYTES + run->phase +
+        block += page * EXP_PAGE_BYTES +
                  (size_t)(slot - page * class->page_slots) * class->size_bytes;
         state += page;
     } else {
         block += (size_t)slot * class->slot_pages * EXP_PAGE_BYTES;
     }
-    entry->block = block;
-    entry->state = (uintptr_t)&exp_range.states[state];
+    entry->block = (uintptr_t)block;
+    entry->state = &exp_range.states[state];
 }
 
 size_t exp_run_take(struct exp_span *run, struct exp_run_entry *last, size_t count)
@@ -345,7 +344,7 @@ size_t exp_run_take(struct exp_span *run, struct exp_run_entry *last, size_t cou
     }
     while (taken < count && run->slots_fresh < run->slots) {
         slot_entry(run, class, run->slots_fresh, last - taken);
-        (last - taken)->state |= run->zero ? EXP_RUN_ZERO : 0;
+        (last - taken)->block |= run->zero ? EXP_RUN_ZERO : 0;
         run->slots_fresh++;
         taken++;
     }
@@ -353,30 +352,31 @@ size_t exp_run_take(struct exp_span *run, struct exp_run_entry *last, size_t cou
     return taken;
 }
 
-/* Span and slot of a block that is the start of a slot. */
-static struct exp_span *slot_of(const void *block, unsigned *slot)
+/* Span of a block that is the start of a slot. */
+static struct exp_span *run_of(size_t page, unsigned class_index)
 {
-    size_t offset = exp_range_offset(block);
-    size_t page = offset >> EXP_PAGE_SHIFT;
-    struct exp_span *run = exp_span_of(page);
-    size_t inside = offset & EXP_PAGE_MASK;
-    if (inside < run->phase) {
-        run = exp_span_at(run->parent);
-        inside = 0;
+    if (class_index < EXP_CLASS_FIRST_PART || class_index >= EXP_CLASS_PAGE) {
+        return exp_span_of(page);
     }
-    const struct exp_class *class = &exp_classes[run->class_index];
-    size_t index = page - run->page;
-    *slot = (unsigned)(class->page_slots != 0
-                           ? index * class->page_slots +
-                                 ((inside - run->phase) * class->multiplier >> 32)
-                           : index / class->slot_pages);
+    /* A first part shares its page with a tail's run, which may come and go. */
+    exp_lock_acquire(&exp_span.lock);
+    struct exp_span *run = exp_span_of(page);
+    run = run->parent != 0 ? exp_span_at(run->parent) : run;
+    exp_lock_release(&exp_span.lock);
     return run;
 }
 
-struct exp_span *exp_run_give(const void *block)
+struct exp_span *exp_run_give(const void *block, unsigned class_index)
 {
-    unsigned slot;
-    struct exp_span *run = slot_of(block, &slot);
+    const struct exp_class *class = &exp_classes[class_index];
+    size_t offset = exp_range_offset(block);
+    size_t page = offset >> EXP_PAGE_SHIFT;
+    struct exp_span *run = run_of(page, class_index);
+    size_t index = page - run->page;
+    size_t inside = offset & EXP_PAGE_MASK;
+    unsigned slot = (unsigned)(class->page_slots != 0
+                                   ? index * class->page_slots + (inside * class->multiplier >> 32)
+                                   : index / class->slot_pages);
     uint64_t bit = (uint64_t)1 << (slot % 64);
     if ((run->bits[slot / 64] & bit) != 0) {
         return NULL;
@@ -454,9 +454,10 @@ bool exp_run_large_resize(struct exp_span *large, size_t bytes)
             large->held_bytes = (uint64_t)large->pages << EXP_PAGE_SHIFT;
         }
     }
+    size_t held = (size_t)large->held_bytes;
     exp_lock_release(&exp_span.lock);
     if (!free_end) {
-        return bytes <= large->held_bytes;
+        return bytes <= held;
     }
     if (pages <= old_pages) {
         return true;
@@ -464,10 +465,12 @@ bool exp_run_large_resize(struct exp_span *large, size_t bytes)
     if (!exp_span_extend(large, pages - old_pages)) {
         return false;
     }
+    exp_lock_acquire(&exp_span.lock);
     for (size_t distance = old_pages; distance < pages; distance++) {
         exp_range_map_set(large->page + distance, 1, interior_entry(large, distance));
     }
     large->held_bytes = (uint64_t)pages << EXP_PAGE_SHIFT;
+    exp_lock_release(&exp_span.lock);
     return true;
 }
 
@@ -491,7 +494,7 @@ place_start(struct exp_span *span, uint16_t *state, struct exp_run_place place)
 static struct exp_run_place
 find_interior(size_t page, size_t distance, size_t inside, struct exp_run_place place)
 {
-    uint64_t entry = exp_atomic_load(&exp_range.map[page - distance]);
+    uint64_t entry = exp_atomic_load(&exp_range_map()[page - distance]);
     uint16_t *state = &exp_range.states[exp_range_entry_state(entry)];
     place = place_start(exp_span_of(page - distance), state, place);
     place.offset_bytes = (distance << EXP_PAGE_SHIFT) + inside;
@@ -500,7 +503,7 @@ find_interior(size_t page, size_t distance, size_t inside, struct exp_run_place 
     return place;
 }
 
-/* Before the phase of a tail's page: a first part, or the end of a block of several pages. */
+/* Before the tail of a page: a first part, or the end of a block of several pages. */
 static struct exp_run_place
 find_head(struct exp_span *tail, size_t page, size_t inside, struct exp_run_place place)
 {
@@ -521,15 +524,15 @@ find_head(struct exp_span *tail, size_t page, size_t inside, struct exp_run_plac
     return place;
 }
 
-struct exp_run_place exp_run_find(const void *address)
+/* exp_run_find with the span lock held. */
+static struct exp_run_place find_locked(const void *address)
 {
     size_t offset = exp_range_offset(address);
     size_t page = offset >> EXP_PAGE_SHIFT;
     size_t inside = offset & EXP_PAGE_MASK;
-    uint64_t entry = exp_atomic_load(&exp_range.map[page]);
+    uint64_t entry = exp_atomic_load(&exp_range_map()[page]);
     unsigned bin = exp_range_entry_bin(entry);
     unsigned class_index = bin & ((1u << EXP_CLASS_BITS) - 1);
-    unsigned phase = exp_range_entry_phase(entry);
     struct exp_run_place place = { .what = EXP_RUN_NEVER,
                                    .class_index = class_index,
                                    .pool = bin >> EXP_CLASS_BITS };
@@ -546,12 +549,12 @@ struct exp_run_place exp_run_find(const void *address)
         break;
     }
     struct exp_span *span = exp_span_of(page);
-    if (inside < phase) {
+    const struct exp_class *class = &exp_classes[class_index];
+    if (inside < (size_t)span->slots_taboo * class->size_bytes) {
         return find_head(span, page, inside, place);
     }
-    const struct exp_class *class = &exp_classes[class_index];
     uint32_t multiplier = class_index == EXP_CLASS_LARGE ? 1 : class->multiplier;
-    uint64_t product = (uint64_t)(inside - phase) * multiplier;
+    uint64_t product = (uint64_t)inside * multiplier;
     if ((uint32_t)product >= multiplier) {
         place.what = EXP_RUN_INSIDE;
         place.span = span;
@@ -559,6 +562,14 @@ struct exp_run_place exp_run_find(const void *address)
     }
     uint16_t *state = &exp_range.states[exp_range_entry_state(entry) + (product >> 32)];
     return place_start(span, state, place);
+}
+
+struct exp_run_place exp_run_find(const void *address)
+{
+    exp_lock_acquire(&exp_span.lock);
+    struct exp_run_place place = find_locked(address);
+    exp_lock_release(&exp_span.lock);
+    return place;
 }
 
 void exp_run_rebuild(struct exp_span *run)
@@ -571,7 +582,7 @@ void exp_run_rebuild(struct exp_span *run)
         slot_entry(run, class, slot, &entry);
         uint64_t bit = (uint64_t)1 << (slot % 64);
         run->bits[slot / 64] &= ~bit;
-        if (exp_atomic_load(exp_run_entry_state(&entry)) == EXP_STATE_FREE) {
+        if (slot >= run->slots_taboo && exp_atomic_load(entry.state) == EXP_STATE_FREE) {
             run->bits[slot / 64] |= bit;
             run->slots_free++;
         }

@@ -11,17 +11,17 @@
 
 #include "core/span.h"
 
-/* A free slot on its way: bit 0 of state is set when the slot is known to be zero. */
-struct exp_run_entry {
-    void *block;
-    uintptr_t state; /* address of its uint16_t, | EXP_RUN_ZERO */
-};
-
 enum { EXP_RUN_ZERO = 1 };
 
-EXP_INLINE uint16_t *exp_run_entry_state(const struct exp_run_entry *entry)
+/* A free slot on its way. */
+struct exp_run_entry {
+    uintptr_t block; /* its address, | EXP_RUN_ZERO when it is known to be zero */
+    uint16_t *state;
+};
+
+EXP_INLINE void *exp_run_entry_block(const struct exp_run_entry *entry)
 {
-    return (uint16_t *)(entry->state & ~(uintptr_t)EXP_RUN_ZERO);
+    return (void *)(entry->block & ~(uintptr_t)EXP_RUN_ZERO);
 }
 
 /* What an address in the range is. */
@@ -71,10 +71,17 @@ size_t exp_run_take(struct exp_span *run, struct exp_run_entry *last, size_t cou
 /*
  * Put one slot back.
  *
+ *   class_index  class of the slot
  *   returns   its run; NULL: the slot is in the store already (freed by two threads at once)
  *   locks     caller holds the store lock of its bin
  */
-struct exp_span *exp_run_give(const void *block);
+struct exp_span *exp_run_give(const void *block, unsigned class_index);
+
+/* All slots of a run are in the store. locks: caller holds the store lock. */
+EXP_INLINE bool exp_run_empty(const struct exp_span *run)
+{
+    return run->slots_free == run->slots - run->slots_taboo;
+}
 
 /*
  * Make a block of its own pages.
@@ -107,7 +114,12 @@ EXP_INLINE uint16_t *exp_run_large_state(const struct exp_span *large)
     return exp_range.states + large->first_state;
 }
 
-/* What address is; any address inside the range. irql: any; locks: none. */
+/*
+ * What address is; any address inside the range. What it says of a live block holds while that lives.
+ *
+ *   irql    <= DISPATCH
+ *   locks   takes the span lock, under which runs, blocks and tails come and go
+ */
 struct exp_run_place exp_run_find(const void *address);
 
 /* In the copy of a process, when the span lock was held: tails on offer are forgotten. */

@@ -133,8 +133,8 @@ void exp_span_record_give(struct exp_span *span)
 /* First and last page name their span: a neighbour that is put looks there. */
 static void name_ends(const struct exp_span *span)
 {
-    exp_atomic_store(&exp_range.span_of[span->page], exp_span_index(span));
-    exp_atomic_store(&exp_range.span_of[span->page + span->pages - 1], exp_span_index(span));
+    exp_atomic_store_release(&exp_range.span_of[span->page], exp_span_index(span));
+    exp_atomic_store_release(&exp_range.span_of[span->page + span->pages - 1], exp_span_index(span));
 }
 
 static void put(struct exp_span *span)
@@ -366,10 +366,10 @@ static void use(struct exp_span *span)
     struct exp_span_counts *counts = &exp_span.counts[span->pool];
     uint32_t index = exp_span_index(span);
     for (size_t page = span->page; page < (size_t)span->page + span->pages; page++) {
-        exp_atomic_store(&exp_range.span_of[page], index);
+        exp_atomic_store_release(&exp_range.span_of[page], index);
     }
     span->use = EXP_SPAN_RUN;
-    span->phase = 0;
+    span->slots_taboo = 0;
     span->tail = 0;
     span->parent = 0;
     counts->pages_used += span->pages;
@@ -418,7 +418,7 @@ struct exp_span *exp_span_take(unsigned pool, size_t pages)
 void exp_span_give(struct exp_span *span)
 {
     unsigned bin = (unsigned)span->pool << EXP_CLASS_BITS | EXP_CLASS_FREED;
-    exp_range_map_set(span->page, span->pages, exp_range_entry(span->class_index, bin, 0));
+    exp_range_map_set(span->page, span->pages, exp_range_entry(span->class_index, bin));
     exp_span.counts[span->pool].pages_used -= span->pages;
     span->zero = false;
     put_merged(span);
@@ -436,13 +436,13 @@ struct exp_span *exp_span_split(struct exp_span *span, size_t pages)
     second->pool = span->pool;
     second->class_index = span->class_index;
     second->use = span->use;
-    second->phase = 0;
+    second->slots_taboo = 0;
     second->tail = 0;
     second->parent = 0;
     span->pages -= (uint32_t)pages;
     uint32_t index = exp_span_index(second);
     for (size_t page = second->page; page < (size_t)second->page + pages; page++) {
-        exp_atomic_store(&exp_range.span_of[page], index);
+        exp_atomic_store_release(&exp_range.span_of[page], index);
     }
     return second;
 }

@@ -39,9 +39,8 @@ struct exp_span {
 
     /* Run and large. */
     uint8_t class_index;
-    uint8_t state_class;  /* class that the states were laid out for; 0 = no states yet */
-    uint16_t phase;       /* where slots begin in the page: a tail's run; else 0 */
-    uint16_t slots;       /* constant while used */
+    uint16_t slots;       /* places for slots; constant while used */
+    uint16_t slots_taboo; /* the first places, where a block lies whose tail this run is; else 0 */
     uint16_t slots_free;  /* under the store lock: bits set, and slots never handed out */
     uint16_t slots_fresh; /* under the store lock: slots from here on were never handed out */
     uint16_t state_count;
@@ -90,7 +89,7 @@ EXP_INLINE uint32_t exp_span_index(const struct exp_span *span)
 /* Span that a page in use belongs to. irql: any; locks: none when the caller holds a block of it. */
 EXP_INLINE struct exp_span *exp_span_of(size_t page)
 {
-    return exp_span_at(exp_atomic_load(&exp_range.span_of[page]));
+    return exp_span_at(exp_atomic_load_acquire(&exp_range.span_of[page]));
 }
 
 /* Make the empty lists; called once after exp_range_start. */

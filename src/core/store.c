@@ -114,7 +114,7 @@ static size_t take_runs(struct exp_store *store, struct exp_run_entry *last, siz
         if (run == NULL) {
             break;
         }
-        store->empty -= run->slots_free == run->slots;
+        store->empty -= exp_run_empty(run);
         taken += exp_run_take(run, last - taken, count - taken);
         file(store, run);
     }
@@ -184,14 +184,16 @@ static size_t give_batches(struct exp_store *store,
 
 static void *give_runs(struct exp_store *store, const struct exp_run_entry *entries, size_t count)
 {
+    unsigned class_index = (unsigned)(store - exp_stores) & ((1u << EXP_CLASS_BITS) - 1);
     void *twice = NULL;
     for (size_t index = 0; index < count; index++) {
-        struct exp_span *run = exp_run_give(entries[index].block);
+        void *block = exp_run_entry_block(&entries[index]);
+        struct exp_span *run = exp_run_give(block, class_index);
         if (run == NULL) {
-            twice = entries[index].block;
+            twice = block;
             continue;
         }
-        bool empty = run->slots_free == run->slots;
+        bool empty = exp_run_empty(run);
         if (empty && store->empty >= STORE_EMPTY_KEPT) {
             if (exp_list_member(&run->link)) {
                 exp_list_remove(&run->link);
@@ -226,14 +228,16 @@ static void trim(struct exp_store *store)
         /* What was freed twice shows when it is handed out; a trim is not the place to stop. */
         (void)give_runs(store, batch->entries, batch->count);
     }
-    struct exp_link *list = &store->runs[STORE_QUARTERS - 1];
-    for (struct exp_link *link = list->next; store->empty > 0 && link != list;) {
-        struct exp_span *run = EXP_CONTAINER(link, struct exp_span, link);
-        link = link->next;
-        if (run->slots_free == run->slots) {
-            store->empty--;
-            exp_list_remove(&run->link);
-            exp_run_unmake(run);
+    for (unsigned quarter = 0; quarter < STORE_QUARTERS; quarter++) {
+        struct exp_link *list = &store->runs[quarter];
+        for (struct exp_link *link = list->next; store->empty > 0 && link != list;) {
+            struct exp_span *run = EXP_CONTAINER(link, struct exp_span, link);
+            link = link->next;
+            if (exp_run_empty(run)) {
+                store->empty--;
+                exp_list_remove(&run->link);
+                exp_run_unmake(run);
+            }
         }
     }
     exp_lock_release(&store->lock);
@@ -260,7 +264,7 @@ static void rebuild(struct exp_store *store, unsigned bin)
         if (run->use == EXP_SPAN_RUN && run_bin == bin) {
             exp_run_rebuild(run);
             run->link.next = NULL;
-            store->empty += run->slots_free == run->slots;
+            store->empty += exp_run_empty(run);
             file(store, run);
         }
     }

@@ -165,7 +165,7 @@ uint32_t exp_tag_count(void)
 
 uint32_t exp_tag_of(uint32_t number)
 {
-    return number < exp_tag_count() ? exp_tag.names[number].tag : 0;
+    return number < exp_tag_count() ? exp_atomic_load_acquire(&exp_tag.names)[number].tag : 0;
 }
 
 static uint32_t hash_place(uint32_t tag)

@@ -42,6 +42,7 @@ enum {
 /* What both families ask once it is clear what is meant. */
 struct request {
     unsigned pool;
+    bool known; /* the flags name a pool */
     unsigned want;
     uint32_t type; /* POOL_TYPE, for parameters of stops */
     size_t bytes;
@@ -53,7 +54,8 @@ struct request {
 /* NULL or a raise; a raise does not return. */
 static void *fail(const struct request *request, NTSTATUS status)
 {
-    struct exp_stop_about about = { .size_bytes = request->bytes,
+    struct exp_stop_about about = { .pool = request->known ? exp_pool_name(request->pool) : NULL,
+                                    .size_bytes = request->bytes,
                                     .tag = request->tag,
                                     .caller = request->caller };
     if (request->raise) {
@@ -71,7 +73,8 @@ static void *fail(const struct request *request, NTSTATUS status)
 static _Noreturn void
 stop(const struct request *request, uint64_t deed, uint64_t p2, uint64_t p3, uint64_t p4)
 {
-    struct exp_stop_about about = { .size_bytes = request->bytes,
+    struct exp_stop_about about = { .pool = request->known ? exp_pool_name(request->pool) : NULL,
+                                    .size_bytes = request->bytes,
                                     .tag = request->tag,
                                     .caller = request->caller };
     exp_stop_now(EXP_STOP_BAD_POOL_CALLER, deed, p2, p3, p4, &about);
@@ -132,6 +135,7 @@ allocate_by_flags(POOL_FLAGS flags, size_t bytes, uint32_t tag, const void *call
     default:
         return fail(&request, STATUS_INVALID_PARAMETER);
     }
+    request.known = true;
     if ((required & ~(uint32_t)FLAGS_GRANTED) != 0 || tag == 0) {
         return fail(&request, STATUS_INVALID_PARAMETER);
     }
@@ -142,20 +146,18 @@ allocate_by_flags(POOL_FLAGS flags, size_t bytes, uint32_t tag, const void *call
 
 EXP_EXPORT PVOID ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
 {
-    void *block = NULL;
-    if (Flags == POOL_FLAG_NON_PAGED) {
-        block = exp_pool_try_allocate(EXP_POOL_NONPAGED, NumberOfBytes, Tag, true);
-    } else if (Flags == POOL_FLAG_PAGED) {
-        block = exp_pool_try_allocate(EXP_POOL_PAGED, NumberOfBytes, Tag, true);
-    } else if (Flags == (POOL_FLAG_NON_PAGED | POOL_FLAG_UNINITIALIZED)) {
-        block = exp_pool_try_allocate(EXP_POOL_NONPAGED, NumberOfBytes, Tag, false);
-    } else if (Flags == (POOL_FLAG_PAGED | POOL_FLAG_UNINITIALIZED)) {
-        block = exp_pool_try_allocate(EXP_POOL_PAGED, NumberOfBytes, Tag, false);
+    struct exp_pool_got got;
+    POOL_FLAGS pool = Flags & ~POOL_FLAG_UNINITIALIZED;
+    if (!(pool == POOL_FLAG_NON_PAGED &&
+          exp_pool_try_allocate(EXP_POOL_NONPAGED, NumberOfBytes, Tag, &got)) &&
+        !(pool == POOL_FLAG_PAGED &&
+          exp_pool_try_allocate(EXP_POOL_PAGED, NumberOfBytes, Tag, &got))) {
+        return allocate_by_flags(Flags, NumberOfBytes, Tag, __builtin_return_address(0));
     }
-    if (EXP_LIKELY(block != NULL)) {
-        return block;
+    if ((Flags & POOL_FLAG_UNINITIALIZED) != 0 || got.zero) {
+        return got.block;
     }
-    return allocate_by_flags(Flags, NumberOfBytes, Tag, __builtin_return_address(0));
+    return exp_pool_zero(got.block, NumberOfBytes);
 }
 
 static EXP_NOINLINE void *
@@ -166,6 +168,7 @@ allocate_by_type(POOL_TYPE type, size_t bytes, uint32_t tag, const void *caller)
         .pool = (bits & PagedPool) != 0            ? EXP_POOL_PAGED
                 : (bits & POOL_NX_ALLOCATION) != 0 ? EXP_POOL_NONPAGED
                                                    : EXP_POOL_EXECUTE,
+        .known = true,
         .want = ((bits & POOL_ZERO_ALLOCATION) != 0 ? EXP_POOL_ZERO : 0u) |
                 ((bits & TYPE_CACHE_ALIGNED) != 0 ? EXP_POOL_CACHE_ALIGNED : 0u),
         .type = bits,
@@ -184,14 +187,12 @@ allocate_by_type(POOL_TYPE type, size_t bytes, uint32_t tag, const void *caller)
 
 EXP_EXPORT PVOID ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
-    void *block = NULL;
-    if (PoolType == NonPagedPoolNx) {
-        block = exp_pool_try_allocate(EXP_POOL_NONPAGED, NumberOfBytes, Tag, false);
-    } else if (PoolType == PagedPool) {
-        block = exp_pool_try_allocate(EXP_POOL_PAGED, NumberOfBytes, Tag, false);
-    }
-    if (EXP_LIKELY(block != NULL)) {
-        return block;
+    struct exp_pool_got got;
+    if ((PoolType == NonPagedPoolNx &&
+         exp_pool_try_allocate(EXP_POOL_NONPAGED, NumberOfBytes, Tag, &got)) ||
+        (PoolType == PagedPool &&
+         exp_pool_try_allocate(EXP_POOL_PAGED, NumberOfBytes, Tag, &got))) {
+        return got.block;
     }
     return allocate_by_type(PoolType, NumberOfBytes, Tag, __builtin_return_address(0));
 }
@@ -203,14 +204,14 @@ EXP_EXPORT PVOID(ExAllocatePool)(POOL_TYPE PoolType, SIZE_T NumberOfBytes)
 
 EXP_EXPORT VOID ExFreePoolWithTag(PVOID P, ULONG Tag)
 {
-    if (EXP_UNLIKELY(!exp_pool_try_free(P, Tag))) {
+    if (EXP_UNLIKELY(Tag == 0 || !exp_pool_try_free(P, Tag))) {
         exp_pool_free(P, Tag, __builtin_return_address(0));
     }
 }
 
 EXP_EXPORT VOID(ExFreePool)(PVOID P)
 {
-    if (EXP_UNLIKELY(!exp_pool_try_free(P, 0))) {
+    if (EXP_UNLIKELY(!exp_pool_try_free_any(P, true))) {
         exp_pool_free(P, 0, __builtin_return_address(0));
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * KeGetCurrentIrql and its family. The level lies in the owner; with it go the blocked bytes, one for each
- * pool, by which the fast paths learn that the level forbids that pool without comparing levels.
+ * KeGetCurrentIrql and its family. The level lies in the owner; with it goes what is blocked, by which
+ * the fast paths learn that the level forbids a pool without comparing levels.
  *
  * A thread whose owner cannot be made shares one and stays at PASSIVE_LEVEL: it could not remember.
  */
@@ -19,9 +19,8 @@ static void set(KIRQL level)
 {
     struct exp_owner *owner = exp_owner_enter();
     owner->irql = level;
-    for (unsigned pool = 0; pool < 3; pool++) {
-        owner->blocked[pool] = level > exp_pool_irql_max(pool);
-    }
+    exp_owner_block(owner, 0, level > exp_pool_irql_max(EXP_POOL_NONPAGED));
+    exp_owner_block(owner, 1, level > exp_pool_irql_max(EXP_POOL_PAGED));
     exp_owner_leave(owner);
 }
 

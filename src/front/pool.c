@@ -33,7 +33,7 @@ static uint32_t pool_type(unsigned pool)
                                       : POOL_TYPE_NONPAGED_NX;
 }
 
-static const char *pool_name(unsigned pool)
+const char *exp_pool_name(unsigned pool)
 {
     return pool == EXP_POOL_PAGED     ? "paged pool"
            : pool == EXP_POOL_EXECUTE ? "nonpaged pool, executable"
@@ -69,14 +69,14 @@ static bool take_slot(struct exp_owner *owner, unsigned bin, struct taken *taken
     if (!exp_owner_take(owner, bin, &entry)) {
         return false;
     }
-    taken->block = entry.block;
-    taken->state = exp_run_entry_state(&entry);
+    taken->block = exp_run_entry_block(&entry);
+    taken->state = entry.state;
     taken->large = NULL;
     taken->bin = bin;
     taken->held_bytes = exp_classes[bin & ((1u << EXP_CLASS_BITS) - 1)].size_bytes;
-    taken->zero = (entry.state & EXP_RUN_ZERO) != 0;
+    taken->zero = (entry.block & EXP_RUN_ZERO) != 0;
     if (exp_atomic_load(taken->state) != EXP_STATE_FREE) {
-        taken->damaged = entry.block;
+        taken->damaged = taken->block;
         return false;
     }
     return true;
@@ -117,7 +117,7 @@ static void give_back(struct exp_owner *owner, const struct taken *taken, void *
     if (taken->large != NULL) {
         exp_run_large_unmake(taken->large);
     } else {
-        struct exp_run_entry entry = { taken->block, (uintptr_t)taken->state };
+        struct exp_run_entry entry = { (uintptr_t)taken->block, taken->state };
         *twice = exp_owner_give(owner, taken->bin, &entry);
     }
 }
@@ -262,7 +262,7 @@ static struct exp_run_place judge_address(const void *block, const void *caller)
     }
     struct exp_run_place place = exp_run_find(block);
     bool paged = place.pool == EXP_POOL_PAGED;
-    about.pool = pool_name(place.pool);
+    about.pool = exp_pool_name(place.pool);
     switch (place.what) {
     case EXP_RUN_LIVE:
         return place;
@@ -270,7 +270,7 @@ static struct exp_run_place judge_address(const void *block, const void *caller)
         about.pool = NULL;
         exp_stop_now(EXP_STOP_BAD_POOL_CALLER, EXP_STOP_FREE_NEVER, address, 0, 0, &about);
     case EXP_RUN_FREED:
-        if (place.class_index >= EXP_CLASS_SMALL && place.class_index < EXP_CLASS_FIRST_PART) {
+        if (place.class_index >= EXP_CLASS_SMALL && place.class_index < EXP_CLASS_PAGE) {
             exp_stop_now(EXP_STOP_BAD_POOL_CALLER, EXP_STOP_FREED_TWICE, 0, 0, address, &about);
         }
         exp_stop_now(EXP_STOP_BAD_POOL_CALLER,
@@ -310,7 +310,7 @@ static void judge_rights(const void *block,
 {
     uint32_t stored = exp_tag_of(number_of(place));
     unsigned irql = exp_pool_irql();
-    struct exp_stop_about about = { block, pool_name(place->pool), place->size_bytes, stored,
+    struct exp_stop_about about = { block, exp_pool_name(place->pool), place->size_bytes, stored,
                                     caller };
     if (irql > exp_pool_irql_max(place->pool)) {
         exp_stop_now(EXP_STOP_BAD_POOL_CALLER,
@@ -349,7 +349,7 @@ static void free_judged(void *block, const struct exp_run_place *place, const vo
         exp_run_large_unmake(place->span);
     } else {
         unsigned bin = place->pool << EXP_CLASS_BITS | place->class_index;
-        struct exp_run_entry entry = { block, (uintptr_t)place->state };
+        struct exp_run_entry entry = { (uintptr_t)block, place->state };
         twice = exp_owner_give(owner, bin, &entry);
     }
     exp_owner_leave(owner);
@@ -389,8 +389,7 @@ unsigned exp_pool_irql(void)
     return exp_port_owner()->irql;
 }
 
-static EXP_NOINLINE void *
-face_allocate_slow(size_t bytes, uint32_t number, bool zero)
+void *exp_pool_face_allocate(size_t bytes, uint32_t number, bool zero)
 {
     struct request request = {
         .pool = EXP_POOL_PAGED,
@@ -400,38 +399,6 @@ face_allocate_slow(size_t bytes, uint32_t number, bool zero)
         .zero = zero,
     };
     return allocate(&request, __builtin_return_address(0));
-}
-
-void *exp_pool_face_allocate(size_t bytes, uint32_t number, bool zero)
-{
-    struct exp_owner *owner = exp_port_owner();
-    if (EXP_UNLIKELY(bytes > EXP_CLASS_BYTES_MAX)) {
-        return face_allocate_slow(bytes, number, zero);
-    }
-    unsigned bin = EXP_POOL_PAGED << EXP_CLASS_BITS | exp_class_of(bytes);
-    struct exp_cache *cache = &owner->caches[bin];
-    uint32_t index = number * 2 + 1;
-    struct exp_run_entry *top = cache->top;
-    if (EXP_UNLIKELY(top == cache->bottom || index >= owner->row_of_count)) {
-        return face_allocate_slow(bytes, number, zero);
-    }
-    struct expool_region_row *row = owner->row_of[index];
-    top--;
-    uint16_t *state = exp_run_entry_state(top);
-    if (EXP_UNLIKELY(row == NULL || exp_atomic_load(state) != EXP_STATE_FREE ||
-                     number > EXP_STATE_NUMBER_MAX)) {
-        return face_allocate_slow(bytes, number, zero);
-    }
-    void *block = top->block;
-    bool dirty = (top->state & EXP_RUN_ZERO) == 0;
-    cache->top = top;
-    exp_atomic_store(state, (uint16_t)number);
-    exp_counter_add(&row->allocs, 1);
-    exp_counter_add(&row->bytes_in, cache->size_bytes);
-    if (zero && dirty) {
-        exp_pool_zero(block, bytes);
-    }
-    return block;
 }
 
 void *exp_pool_face_allocate_aligned(size_t bytes, size_t alignment, uint32_t number)
@@ -445,18 +412,11 @@ void *exp_pool_face_allocate_aligned(size_t bytes, size_t alignment, uint32_t nu
     return allocate(&request, __builtin_return_address(0));
 }
 
-static EXP_NOINLINE void face_free_slow(void *block)
+void exp_pool_face_free(void *block)
 {
     const void *caller = __builtin_return_address(0);
     struct exp_run_place place = judge_address(block, caller);
     free_judged(block, &place, caller);
-}
-
-void exp_pool_face_free(void *block)
-{
-    if (EXP_UNLIKELY(!exp_pool_try_free(block, 0))) {
-        face_free_slow(block);
-    }
 }
 
 /* A live large block grows or shrinks where it lies, or its pages move. NULL: neither. */
@@ -502,12 +462,17 @@ void *exp_pool_face_resize(void *block, size_t bytes, uint32_t number)
     } else if (bytes <= held && bytes >= held / 2) {
         return block;
     }
-    void *other = exp_pool_face_allocate(bytes, number, false);
+    struct exp_pool_got got;
+    void *other = exp_pool_face_try(bytes, number, &got)
+                      ? got.block
+                      : exp_pool_face_allocate(bytes, number, false);
     if (other == NULL) {
         return bytes <= held ? block : NULL;
     }
     move_contents(other, block, held, exp_min(held, bytes));
-    exp_pool_face_free(block);
+    if (!exp_pool_try_free_any(block, false)) {
+        free_judged(block, &place, caller);
+    }
     return other;
 }
 

@@ -39,61 +39,76 @@ EXP_INLINE unsigned exp_pool_irql_max(unsigned pool)
 
 enum { EXP_POOL_ZERO_INLINE_BYTES = 128, EXP_POOL_CACHE_LINE = 64 };
 
-/* Zero bytes (at least 1) rounded up to the granule; every class holds that much. */
-EXP_INLINE void exp_pool_zero(void *block, size_t bytes)
+/*
+ * Zero bytes rounded up to the granule, at least one granule; every class holds that much.
+ *
+ *   returns   block, so that the call of memset can be a fast path's last
+ */
+EXP_INLINE void *exp_pool_zero(void *block, size_t bytes)
 {
     typedef long long granule __attribute__((vector_size(16), may_alias));
     if (bytes > EXP_POOL_ZERO_INLINE_BYTES) {
-        __builtin_memset(block, 0, bytes);
-        return;
+        return __builtin_memset(block, 0, bytes);
     }
     granule *end = (granule *)((char *)block + bytes);
     granule *at = block;
     do {
         *at++ = (granule){ 0 };
     } while (at < end);
+    return block;
+}
+
+/* A block by the fast path, not yet zeroed. */
+struct exp_pool_got {
+    void *block;
+    bool zero; /* it reads as zero already */
+};
+
+/* What is counted and handed over once nothing can fail any more. */
+EXP_INLINE void exp_pool_hand_out(struct exp_cache *cache,
+                                  struct exp_run_entry *entry,
+                                  uint32_t number,
+                                  struct expool_region_row *row,
+                                  struct exp_pool_got *got)
+{
+    got->block = exp_run_entry_block(entry);
+    got->zero = (entry->block & EXP_RUN_ZERO) != 0;
+    cache->top = entry;
+    exp_atomic_store(entry->state, (uint16_t)number);
+    exp_counter_add(&row->allocs, 1);
+    exp_counter_add(&row->bytes_in, cache->size_bytes);
 }
 
 /*
  * Allocate by the fast path.
  *
- *   returns   the block, or NULL: nothing has changed and the slow path must decide
+ *   returns   false: nothing has changed and the slow path must decide
  */
-EXP_INLINE void *exp_pool_try_allocate(unsigned pool, size_t bytes, uint32_t tag, bool zero)
+EXP_INLINE bool
+exp_pool_try_allocate(unsigned pool, size_t bytes, uint32_t tag, struct exp_pool_got *got)
 {
     struct exp_owner *owner = exp_port_owner();
     if (EXP_UNLIKELY(bytes > EXP_CLASS_BYTES_MAX)) {
-        return NULL;
+        return false;
     }
-    struct exp_cache *cache = &owner->caches[pool << EXP_CLASS_BITS | exp_class_of(bytes)];
-    const struct exp_owner_tag *place =
-        &owner->tags[pool >> 1][exp_owner_place(tag, owner->tag_shift)];
-    struct exp_run_entry *top = cache->top;
-    if (EXP_UNLIKELY(place->tag != tag || top == cache->bottom || owner->blocked[pool] != 0)) {
-        return NULL;
+    struct exp_cache *cache = owner->caches + (pool << EXP_CLASS_BITS) + exp_class_of(bytes);
+    const struct exp_owner_tag *place = exp_owner_place(owner, pool >> 1, tag);
+    struct exp_run_entry *entry = cache->top - 1;
+    if (EXP_UNLIKELY(place->tag != tag || tag == 0)) {
+        return false; /* a tag not seen here before, no tag, or an IRQL that forbids the pool */
     }
-    top--;
-    uint16_t *state = exp_run_entry_state(top);
-    if (EXP_UNLIKELY(exp_atomic_load(state) != EXP_STATE_FREE || tag == 0)) {
-        return NULL;
+    if (EXP_UNLIKELY(exp_atomic_peek(entry->state) != EXP_STATE_FREE)) {
+        return false; /* no slot left, or one that was freed twice */
     }
-    void *block = top->block;
-    bool dirty = (top->state & EXP_RUN_ZERO) == 0;
-    cache->top = top;
-    exp_atomic_store(state, (uint16_t)place->number);
-    exp_counter_add(&place->row->allocs, 1);
-    exp_counter_add(&place->row->bytes_in, cache->size_bytes);
-    if (zero && dirty) {
-        exp_pool_zero(block, bytes);
-    }
-    return block;
+    exp_pool_hand_out(cache, entry, place->number, place->row, got);
+    return true;
 }
 
 /* A block's start as the fast path sees it. */
 struct exp_pool_start {
     struct exp_cache *cache; /* of its bin, in the caller's owner */
     uint16_t *state;
-    unsigned bin;
+    unsigned column;
 };
 
 /* False: not the start of a slot that the fast path may free. */
@@ -104,18 +119,33 @@ exp_pool_find_start(struct exp_owner *owner, const void *block, struct exp_pool_
     if (EXP_UNLIKELY(offset >= exp_range.bytes)) {
         return false;
     }
-    uint64_t entry = exp_atomic_load(&exp_range.map[offset >> EXP_PAGE_SHIFT]);
-    start->bin = exp_range_entry_bin(entry);
-    start->cache = &owner->caches[start->bin];
-    uint32_t inside = (uint32_t)(offset & EXP_PAGE_MASK);
-    uint32_t phase = exp_range_entry_phase(entry);
-    uint64_t product = (uint64_t)(inside - phase) * start->cache->multiplier;
+    uint64_t entry = exp_atomic_load(&exp_range_map()[offset >> EXP_PAGE_SHIFT]);
+    unsigned bin = exp_range_entry_bin(entry);
+    start->cache = &owner->caches[bin];
+    start->column = bin >> (EXP_CLASS_BITS + 1);
+    uint32_t multiplier = start->cache->multiplier;
+    uint64_t product = (uint64_t)(offset & EXP_PAGE_MASK) * multiplier;
     start->state = &exp_range.states[exp_range_entry_state(entry) + (product >> 32)];
-    return !(inside < phase || (uint32_t)product >= start->cache->multiplier);
+    return EXP_LIKELY((uint32_t)product < multiplier);
+}
+
+/* What is counted and kept once nothing can fail any more. */
+EXP_INLINE void exp_pool_take_in(const struct exp_pool_start *start,
+                                 void *block,
+                                 struct exp_run_entry *top,
+                                 struct expool_region_row *row)
+{
+    exp_atomic_store(start->state, EXP_STATE_FREE);
+    exp_counter_add(&row->frees, 1);
+    exp_counter_add(&row->bytes_out, start->cache->size_bytes);
+    top->block = (uintptr_t)block;
+    top->state = start->state;
+    /* After the entry: what a fork finds below top is whole. */
+    exp_atomic_store_release(&start->cache->top, top + 1);
 }
 
 /*
- * Free by the fast path; a tag of 0 is not compared.
+ * Free by the fast path, comparing the tag (not 0).
  *
  *   returns   false: nothing has changed and the slow path must decide
  */
@@ -123,39 +153,39 @@ EXP_INLINE bool exp_pool_try_free(void *block, uint32_t tag)
 {
     struct exp_owner *owner = exp_port_owner();
     struct exp_pool_start start;
-    struct expool_region_row *row;
     if (EXP_UNLIKELY(!exp_pool_find_start(owner, block, &start))) {
         return false;
     }
-    uint32_t number = exp_atomic_load(start.state);
-    unsigned pool = start.bin >> EXP_CLASS_BITS;
-    if (tag != 0) {
-        const struct exp_owner_tag *place =
-            &owner->tags[pool >> 1][exp_owner_place(tag, owner->tag_shift)];
-        row = place->row;
-        if (EXP_UNLIKELY(place->tag != tag || place->number != number)) {
-            return false;
-        }
-    } else {
-        uint32_t index = number * 2 + (pool >> 1);
-        if (EXP_UNLIKELY(index >= owner->row_of_count)) {
-            return false;
-        }
-        row = owner->row_of[index];
-        if (EXP_UNLIKELY(row == NULL)) {
-            return false;
-        }
-    }
+    const struct exp_owner_tag *place = exp_owner_place(owner, start.column, tag);
     struct exp_run_entry *top = start.cache->top;
-    if (EXP_UNLIKELY(owner->blocked[pool] != 0 || top == start.cache->end)) {
+    if (EXP_UNLIKELY(place->tag != tag ||
+                     exp_atomic_peek(start.state) != place->number ||
+                     top == start.cache->end)) {
         return false;
     }
-    exp_atomic_store(start.state, EXP_STATE_FREE);
-    exp_counter_add(&row->frees, 1);
-    exp_counter_add(&row->bytes_out, start.cache->size_bytes);
-    top->block = block;
-    top->state = (uintptr_t)start.state;
-    exp_atomic_store_release(&start.cache->top, top + 1);
+    exp_pool_take_in(&start, block, top, place->row);
+    return true;
+}
+
+/* The same without a tag: whatever the state says pays. IRQL is judged only when asked. */
+EXP_INLINE bool exp_pool_try_free_any(void *block, bool irql)
+{
+    struct exp_owner *owner = exp_port_owner();
+    struct exp_pool_start start;
+    if (EXP_UNLIKELY(!exp_pool_find_start(owner, block, &start))) {
+        return false;
+    }
+    size_t index = (size_t)exp_atomic_peek(start.state) * 2 + start.column;
+    struct exp_run_entry *top = start.cache->top;
+    if (EXP_UNLIKELY(index >= owner->row_of_count || top == start.cache->end ||
+                     (irql && owner->blocked[start.column]))) {
+        return false;
+    }
+    struct expool_region_row *row = owner->row_of[index];
+    if (EXP_UNLIKELY(row == NULL)) {
+        return false; /* free already, a payer not seen here before, or one to look at closer */
+    }
+    exp_pool_take_in(&start, block, top, row);
     return true;
 }
 
@@ -196,11 +226,38 @@ size_t exp_pool_block_size(const void *block, bool span, const void *caller);
 /* Flush the caller's caches, give back what can be given back. */
 void exp_pool_trim(void);
 
+/* Name of a pool in reports. */
+const char *exp_pool_name(unsigned pool);
+
 /* IRQL of the calling thread. */
 unsigned exp_pool_irql(void);
 
 /*
- * Allocate for the malloc face.
+ * Allocate for the malloc face by the fast path.
+ *
+ *   number    tag number of the payer; 0 ends in the slow path
+ *   returns   false: nothing has changed, exp_pool_face_allocate must decide
+ */
+EXP_INLINE bool exp_pool_face_try(size_t bytes, uint32_t number, struct exp_pool_got *got)
+{
+    struct exp_owner *owner = exp_port_owner();
+    size_t index = (size_t)number * 2 + 1;
+    if (EXP_UNLIKELY(bytes > EXP_CLASS_BYTES_MAX || index >= owner->row_of_count)) {
+        return false;
+    }
+    struct expool_region_row *row = owner->row_of[index];
+    struct exp_cache *cache =
+        owner->caches + (EXP_POOL_PAGED << EXP_CLASS_BITS) + exp_class_of(bytes);
+    struct exp_run_entry *entry = cache->top - 1;
+    if (EXP_UNLIKELY(row == NULL || exp_atomic_peek(entry->state) != EXP_STATE_FREE)) {
+        return false;
+    }
+    exp_pool_hand_out(cache, entry, number, row, got);
+    return true;
+}
+
+/*
+ * Allocate for the malloc face by the slow path.
  *
  *   bytes     any; 0 gives a block of the smallest size
  *   number    tag number of the payer (exp_tag_register)
@@ -213,7 +270,7 @@ void *exp_pool_face_allocate(size_t bytes, uint32_t number, bool zero);
 /* The same with a power-of-two alignment of any size. */
 void *exp_pool_face_allocate_aligned(size_t bytes, size_t alignment, uint32_t number);
 
-/* Free a block of any pool; not NULL. Stops 0xC2 on anything that is not a live block's start. */
+/* Free a block of any pool by the slow path; not NULL. Stops 0xC2 on anything that is not a live block's start. */
 void exp_pool_face_free(void *block);
 
 /*

@@ -76,13 +76,20 @@ static EXP_COLD void *allocate_slowly(size_t bytes, const void *caller, bool zer
 /* A block of bytes for caller, or NULL and ENOMEM. */
 EXP_INLINE void *allocate(size_t bytes, const void *caller, bool zero)
 {
-    uint32_t number = exp_module_find(caller);
+    struct exp_pool_got got;
 
-    if (EXP_UNLIKELY(number == 0 || bytes > PTRDIFF_MAX)) {
+    if (EXP_UNLIKELY(!exp_pool_face_try(bytes, exp_module_find(caller), &got))) {
         return allocate_slowly(bytes, caller, zero);
     }
-    void *block = exp_pool_face_allocate(bytes, number, zero);
-    return EXP_LIKELY(block != NULL) ? block : fail(ENOMEM);
+    return zero && !got.zero ? exp_pool_zero(got.block, bytes) : got.block;
+}
+
+/* Free a block or NULL; errno is kept, as the pool never touches it. */
+EXP_INLINE void free_block(void *block)
+{
+    if (EXP_UNLIKELY(!exp_pool_try_free_any(block, false)) && block != NULL) {
+        exp_pool_face_free(block);
+    }
 }
 
 /*
@@ -126,7 +133,7 @@ EXP_INLINE void *resize(void *block, size_t bytes, const void *caller)
         return allocate(bytes, caller, false);
     }
     if (bytes == 0) {
-        exp_pool_face_free(block);
+        free_block(block);
         return NULL;
     }
     uint32_t number = exp_module_number(caller);
@@ -169,16 +176,12 @@ EXP_EXPORT void *reallocarray(void *block, size_t count, size_t bytes)
 
 EXP_EXPORT void free(void *block)
 {
-    if (EXP_LIKELY(block != NULL)) {
-        exp_pool_face_free(block);
-    }
+    free_block(block);
 }
 
 EXP_EXPORT void cfree(void *block)
 {
-    if (EXP_LIKELY(block != NULL)) {
-        exp_pool_face_free(block);
-    }
+    free_block(block);
 }
 
 EXP_EXPORT void *memalign(size_t alignment, size_t bytes)
