@@ -44,12 +44,12 @@ def rows():
         slots = 4096 // size
         table.append((size, -(-2**32 // size), slots, 1, min(16, 256 // slots), 0))
     for size in FIRST_PART:
-        table.append((size, 1, 0, 1, 1, 4096 - size))
+        table.append((size, 1, 0, 1, 16, 4096 - size))
     for quarters in PAGE_QUARTERS:
         size = quarters * 1024
         pages = -(-size // 4096)
         tail = pages * 4096 - size
-        run = pages if tail else max(1, 16 // pages) * pages
+        run = max(1, 16 // pages) * pages
         table.append((size, 1, 0, pages, run, tail))
     assert len(table) == COUNT
     return table

@@ -399,6 +399,18 @@ struct expool_region_row *exp_owner_row(struct exp_owner *owner, uint32_t number
     return row;
 }
 
+const struct exp_owner_tag *
+exp_owner_probe(const struct exp_owner *owner, unsigned column, uint32_t tag)
+{
+    const struct exp_owner_tag *tags = owner->tags[column];
+    size_t mask = owner->tag_mask / sizeof(*tags);
+    size_t place = (size_t)(exp_owner_place(owner, column, tag) - tags);
+    while (tags[place].tag != 0 && tags[place].tag != tag) {
+        place = (place + 1) & mask;
+    }
+    return &tags[place];
+}
+
 void exp_owner_block(struct exp_owner *owner, unsigned column, bool blocked)
 {
     owner->blocked[column] = blocked;

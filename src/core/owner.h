@@ -58,13 +58,20 @@ struct exp_owner {
 /* The owner of a thread that has none yet: every fast path ends in the slow one. */
 extern EXP_HIDDEN struct exp_owner exp_owner_none;
 
-/* First place of a tag in the private table of a column. */
+/*
+ * First place of a tag in the private table of a column. The bits used depend on all bits of the tag: tags
+ * often differ in their last character only, which is the highest byte.
+ */
 EXP_INLINE struct exp_owner_tag *
 exp_owner_place(const struct exp_owner *owner, unsigned column, uint32_t tag)
 {
-    uint32_t hash = (tag * UINT32_C(0x9e3779b1)) >> 10;
+    uint32_t hash = (uint32_t)(tag * UINT64_C(0x5e3779b1) >> 26);
     return (struct exp_owner_tag *)((char *)owner->tags[column] + (hash & owner->tag_mask));
 }
+
+/* Place of a tag wherever it lies, or the first empty one behind its own (tag 0, no row). */
+const struct exp_owner_tag *
+exp_owner_probe(const struct exp_owner *owner, unsigned column, uint32_t tag);
 
 /*
  * The caller's owner, made when it has none yet; the shared one, locked, when it cannot have one or

@@ -108,10 +108,19 @@ static size_t tail_bytes_of(const struct exp_span *span)
     return exp_classes[span->class_index].tail_bytes;
 }
 
+/* Pages from one slot to the next. */
+static size_t slot_pages_of(const struct exp_span *span)
+{
+    return span->use == EXP_SPAN_LARGE ? span->pages : exp_classes[span->class_index].slot_pages;
+}
+
+/* Let small classes find a block's span when one of its slots has a tail that nobody uses. */
 static void tail_offer(struct exp_span *parent)
 {
     size_t bytes = tail_bytes_of(parent);
-    if (bytes >= RUN_TAIL_BYTES_MIN && exp_option_value(EXP_OPTION_TAIL_REUSE) != 0) {
+    size_t slots = parent->pages / slot_pages_of(parent);
+    if (bytes >= RUN_TAIL_BYTES_MIN && parent->tails < slots && !exp_list_member(&parent->age) &&
+        exp_option_value(EXP_OPTION_TAIL_REUSE) != 0) {
         exp_list_push_front(&run_lists.tails[parent->pool][bytes / 1024], &parent->age);
     }
 }
@@ -173,6 +182,17 @@ static void fill_record(struct exp_span *run, unsigned class_index, uint32_t fir
     }
 }
 
+/* Last page of the first slot whose tail nobody uses; there is one. */
+static uint32_t tail_page_of(const struct exp_span *parent)
+{
+    uint32_t step = (uint32_t)slot_pages_of(parent);
+    uint32_t page = parent->page + step - 1;
+    while (exp_span_of(page) != parent) {
+        page += step;
+    }
+    return page;
+}
+
 /* A run in the tail of some block, or NULL. Span lock held. */
 static struct exp_span *make_in_tail(unsigned pool, unsigned class_index)
 {
@@ -197,16 +217,18 @@ static struct exp_span *make_in_tail(unsigned pool, unsigned class_index)
         exp_span_record_give(run);
         return NULL;
     }
-    exp_list_remove(&parent->age);
-    run->page = parent->page + parent->pages - 1;
+    run->page = tail_page_of(parent);
     run->pages = 1;
     run->pool = (uint8_t)pool;
     run->zero = false;
     run->slots = class->page_slots;
     run->slots_taboo = (uint16_t)taboo;
-    run->tail = 0;
+    run->tails = 0;
     run->parent = exp_span_index(parent);
-    parent->tail = exp_span_index(run);
+    parent->tails++;
+    if (parent->tails == parent->pages / slot_pages_of(parent)) {
+        exp_list_remove(&parent->age);
+    }
     fill_record(run, class_index, first_state);
     exp_atomic_store_release(&exp_range.span_of[run->page], exp_span_index(run));
     map_small(run, class);
@@ -262,30 +284,54 @@ struct exp_span *exp_run_make(unsigned pool, unsigned class_index)
 static void unmake_tail(struct exp_span *run)
 {
     struct exp_span *parent = exp_span_at(run->parent);
-    size_t distance = run->page - parent->page;
-    uint64_t entry = distance == 0 ? first_entry(parent, 0) : interior_entry(parent, distance);
+    size_t slot_pages = slot_pages_of(parent);
+    size_t slot = (run->page - parent->page) / slot_pages;
+    size_t distance = (run->page - parent->page) % slot_pages;
+    uint64_t entry = distance == 0 ? first_entry(parent, slot) : interior_entry(parent, distance);
     exp_atomic_store_release(&exp_range.span_of[run->page], run->parent);
     exp_range_map_set(run->page, 1, entry);
-    parent->tail = 0;
+    parent->tails--;
     exp_span_record_give(run);
     tail_offer(parent);
 }
 
-/* Give the pages of a span whose slots are all free; its last page stays with a tail's run. */
+/* Give pages [first, end) of a span that is taken apart, by a record of their own. */
+static void give_part(const struct exp_span *span, size_t first, size_t end)
+{
+    struct exp_span *part = first == end ? NULL : exp_span_record_take();
+    if (part != NULL) { /* without memory for a record the pages stay used */
+        part->use = EXP_SPAN_MOVING;
+        part->page = (uint32_t)first;
+        part->pages = (uint32_t)(end - first);
+        part->pool = span->pool;
+        part->class_index = span->class_index;
+        exp_span_give(part);
+    }
+}
+
+/*
+ * Give the pages of a span whose slots are all free. Pages with a tail's run stay, each owned by that
+ * run from now on.
+ */
 static void give_pages(struct exp_span *span)
 {
     tail_withdraw(span);
-    if (span->tail == 0) {
+    if (span->tails == 0) {
         exp_span_give(span);
         return;
     }
-    exp_span_at(span->tail)->parent = 0;
-    span->pages--;
-    if (span->pages == 0) {
-        exp_span_record_give(span);
-    } else {
-        exp_span_give(span);
+    size_t first = span->page;
+    size_t end = first + span->pages;
+    for (size_t page = first; page < end; page++) {
+        struct exp_span *run = exp_span_of(page);
+        if (run != span) {
+            run->parent = 0;
+            give_part(span, first, page);
+            first = page + 1;
+        }
     }
+    give_part(span, first, end);
+    exp_span_record_give(span);
 }
 
 void exp_run_unmake(struct exp_span *run)
@@ -445,7 +491,7 @@ bool exp_run_large_resize(struct exp_span *large, size_t bytes)
     size_t old_pages = large->pages;
 
     exp_lock_acquire(&exp_span.lock);
-    bool free_end = large->tail == 0;
+    bool free_end = large->tails == 0;
     if (free_end) {
         tail_withdraw(large);
         large->held_bytes = (uint64_t)old_pages << EXP_PAGE_SHIFT;
@@ -513,10 +559,13 @@ find_head(struct exp_span *tail, size_t page, size_t inside, struct exp_run_plac
         return place;
     }
     struct exp_span *parent = exp_span_at(tail->parent);
-    if (parent->page != page) {
-        return find_interior(page, page - parent->page, inside, place);
+    size_t slot_pages = slot_pages_of(parent);
+    size_t slot = (page - parent->page) / slot_pages;
+    size_t distance = (page - parent->page) % slot_pages;
+    if (distance != 0) {
+        return find_interior(page, distance, inside, place);
     }
-    place = place_start(parent, &exp_range.states[parent->first_state], place);
+    place = place_start(parent, &exp_range.states[parent->first_state + slot], place);
     if (inside != 0) {
         place.what = EXP_RUN_INSIDE;
         place.state = NULL;

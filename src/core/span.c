@@ -35,7 +35,7 @@ enum {
     SPAN_HUGE_CHUNKS = 4, /* a pool that has grown so far asks for huge pages */
 };
 
-#define SPAN_DIRTY_KEPT_PAGES ((size_t)4096) /* dirty pages that the cap never touches */
+#define SPAN_DIRTY_KEPT_PAGES ((size_t)1024) /* dirty pages that the cap never touches */
 
 struct set {
     uint64_t words[SPAN_WORDS]; /* bit = bin is not empty */
@@ -370,7 +370,7 @@ static void use(struct exp_span *span)
     }
     span->use = EXP_SPAN_RUN;
     span->slots_taboo = 0;
-    span->tail = 0;
+    span->tails = 0;
     span->parent = 0;
     counts->pages_used += span->pages;
     if (counts->pages_used > counts->pages_used_peak) {
@@ -437,7 +437,7 @@ struct exp_span *exp_span_split(struct exp_span *span, size_t pages)
     second->class_index = span->class_index;
     second->use = span->use;
     second->slots_taboo = 0;
-    second->tail = 0;
+    second->tails = 0;
     second->parent = 0;
     span->pages -= (uint32_t)pages;
     uint32_t index = exp_span_index(second);
@@ -464,11 +464,7 @@ bool exp_span_extend(struct exp_span *span, size_t more_pages)
     if (fits) {
         span->pages += (uint32_t)more_pages;
         exp_span.counts[span->pool].pages_used -= span->pages - more_pages;
-        uint32_t tail = span->tail;
-        uint32_t parent = span->parent;
-        use(span);
-        span->tail = tail;
-        span->parent = parent;
+        use(span); /* the caller has seen to it that there are no tails */
         span->use = EXP_SPAN_LARGE;
         exp_span_record_give(after);
     }

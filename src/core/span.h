@@ -45,8 +45,8 @@ struct exp_span {
     uint16_t slots_fresh; /* under the store lock: slots from here on were never handed out */
     uint16_t state_count;
     uint32_t first_state;
-    uint32_t tail;      /* under the span lock: span of the run in our last page's rest, or 0 */
-    uint32_t parent;    /* under the span lock: span whose rest this run lies in, or 0 */
+    uint16_t tails;      /* under the span lock: of our slots, whose last page has a tail's run */
+    uint32_t parent;     /* under the span lock: span in one of whose slots' rest this run lies, or 0 */
     uint32_t freed_ms;  /* free: when it became so, low bits of the clock */
     uint32_t number;    /* large: tag number when the state is EXP_STATE_WIDE */
     uint64_t held_bytes; /* large: what the block holds */

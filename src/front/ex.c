@@ -204,7 +204,7 @@ EXP_EXPORT PVOID(ExAllocatePool)(POOL_TYPE PoolType, SIZE_T NumberOfBytes)
 
 EXP_EXPORT VOID ExFreePoolWithTag(PVOID P, ULONG Tag)
 {
-    if (EXP_UNLIKELY(Tag == 0 || !exp_pool_try_free(P, Tag))) {
+    if (EXP_UNLIKELY(Tag == 0 || !exp_pool_try_free(P, Tag, false))) {
         exp_pool_free(P, Tag, __builtin_return_address(0));
     }
 }

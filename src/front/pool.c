@@ -229,13 +229,21 @@ static void *allocate(const struct request *request, const void *caller)
 void *exp_pool_allocate(
     unsigned pool, size_t bytes, uint32_t tag, unsigned want, const void *caller)
 {
+    struct exp_owner *owner = exp_port_owner();
+    struct exp_pool_got got;
+    bool zero = (want & EXP_POOL_ZERO) != 0;
+    if ((want & EXP_POOL_CACHE_ALIGNED) == 0 &&
+        exp_pool_allocate_at(
+            owner, pool, bytes, tag, exp_owner_probe(owner, pool >> 1, tag), &got)) {
+        return zero && !got.zero ? exp_pool_zero(got.block, bytes) : got.block;
+    }
     struct request request = {
         .pool = pool,
         .bytes = bytes,
         .alignment =
             (want & EXP_POOL_CACHE_ALIGNED) != 0 ? EXP_POOL_CACHE_LINE : EXP_GRANULE,
         .tag = tag,
-        .zero = (want & EXP_POOL_ZERO) != 0,
+        .zero = zero,
         .donate = true,
     };
     return allocate(&request, caller);
@@ -361,6 +369,9 @@ static void free_judged(void *block, const struct exp_run_place *place, const vo
 
 void exp_pool_free(void *block, uint32_t tag, const void *caller)
 {
+    if (tag != 0 && exp_pool_try_free(block, tag, true)) {
+        return; /* only the tag's place in the owner's table was unusual */
+    }
     struct exp_run_place place = judge_address(block, caller);
     judge_rights(block, &place, tag, caller);
     free_judged(block, &place, caller);
@@ -449,8 +460,21 @@ static void move_contents(void *to, void *from, size_t from_held, size_t bytes)
     __builtin_memcpy(to, from, bytes);
 }
 
+/* A small block whose class still fits: nothing to do. Only blocks that the fast path could free. */
+static bool keeps_class(const void *block, size_t bytes)
+{
+    struct exp_owner *owner = exp_port_owner();
+    struct exp_pool_start start;
+    return exp_pool_find_start(owner, block, &start) &&
+           exp_atomic_load(start.state) - 1u < EXP_STATE_NUMBER_MAX &&
+           bytes <= start.cache->size_bytes && bytes >= start.cache->size_bytes / 2;
+}
+
 void *exp_pool_face_resize(void *block, size_t bytes, uint32_t number)
 {
+    if (EXP_LIKELY(keeps_class(block, bytes))) {
+        return block;
+    }
     const void *caller = __builtin_return_address(0);
     struct exp_run_place place = judge_address(block, caller);
     size_t held = place.size_bytes;

@@ -82,17 +82,20 @@ EXP_INLINE void exp_pool_hand_out(struct exp_cache *cache,
 /*
  * Allocate by the fast path.
  *
+ *   place     where the owner's table may hold the tag
  *   returns   false: nothing has changed and the slow path must decide
  */
-EXP_INLINE bool
-exp_pool_try_allocate(unsigned pool, size_t bytes, uint32_t tag, struct exp_pool_got *got)
+EXP_INLINE bool exp_pool_allocate_at(struct exp_owner *owner,
+                                     unsigned pool,
+                                     size_t bytes,
+                                     uint32_t tag,
+                                     const struct exp_owner_tag *place,
+                                     struct exp_pool_got *got)
 {
-    struct exp_owner *owner = exp_port_owner();
     if (EXP_UNLIKELY(bytes > EXP_CLASS_BYTES_MAX)) {
         return false;
     }
     struct exp_cache *cache = owner->caches + (pool << EXP_CLASS_BITS) + exp_class_of(bytes);
-    const struct exp_owner_tag *place = exp_owner_place(owner, pool >> 1, tag);
     struct exp_run_entry *entry = cache->top - 1;
     if (EXP_UNLIKELY(place->tag != tag || tag == 0)) {
         return false; /* a tag not seen here before, no tag, or an IRQL that forbids the pool */
@@ -102,6 +105,15 @@ exp_pool_try_allocate(unsigned pool, size_t bytes, uint32_t tag, struct exp_pool
     }
     exp_pool_hand_out(cache, entry, place->number, place->row, got);
     return true;
+}
+
+/* The same with the tag at its first place, which it nearly always is. */
+EXP_INLINE bool
+exp_pool_try_allocate(unsigned pool, size_t bytes, uint32_t tag, struct exp_pool_got *got)
+{
+    struct exp_owner *owner = exp_port_owner();
+    return exp_pool_allocate_at(
+        owner, pool, bytes, tag, exp_owner_place(owner, pool >> 1, tag), got);
 }
 
 /* A block's start as the fast path sees it. */
@@ -147,16 +159,18 @@ EXP_INLINE void exp_pool_take_in(const struct exp_pool_start *start,
 /*
  * Free by the fast path, comparing the tag (not 0).
  *
+ *   probe     look for the tag wherever it lies, not only at its first place
  *   returns   false: nothing has changed and the slow path must decide
  */
-EXP_INLINE bool exp_pool_try_free(void *block, uint32_t tag)
+EXP_INLINE bool exp_pool_try_free(void *block, uint32_t tag, bool probe)
 {
     struct exp_owner *owner = exp_port_owner();
     struct exp_pool_start start;
     if (EXP_UNLIKELY(!exp_pool_find_start(owner, block, &start))) {
         return false;
     }
-    const struct exp_owner_tag *place = exp_owner_place(owner, start.column, tag);
+    const struct exp_owner_tag *place = probe ? exp_owner_probe(owner, start.column, tag)
+                                              : exp_owner_place(owner, start.column, tag);
     struct exp_run_entry *top = start.cache->top;
     if (EXP_UNLIKELY(place->tag != tag ||
                      exp_atomic_peek(start.state) != place->number ||

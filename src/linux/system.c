@@ -296,3 +296,9 @@ void exp_linux_options_read(void)
         parse_options(value);
     }
 }
+
+/* A bad option ends the process before main, also one that never allocates. */
+static __attribute__((constructor)) void check_options(void)
+{
+    exp_linux_options_read();
+}
