@@ -2,8 +2,8 @@
 /*
  * expool's host interface: everything that is not Windows' own. Plain C types, no Windows names.
  *
- * Every function may be called from any thread at any IRQL unless it says otherwise, and none of them
- * raises. source: product.md 4.
+ * Every function may be called from any thread at any IRQL unless it says otherwise, and none of
+ * them raises. source: product.md 4.
  */
 #ifndef EXPOOL_H
 #define EXPOOL_H

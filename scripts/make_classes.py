@@ -12,9 +12,9 @@ HEAD = """/* SPDX-License-Identifier: MIT */
 /*
  * The tables of class.h, made by scripts/make_classes.py: change them there.
  *
- * Small sizes are multiples of 16 up to 128, then the largest multiples of 16 of which k fit a page;
- * page sizes are quarters up to 2 pages, halves up to 4, then whole pages, so that a block's span is
- * always its size rounded up to pages. source: design.md 2; docs/decisions/0002-size-classes.md
+ * Small sizes are multiples of 16 up to 128, then the largest multiples of 16 of which k fit a
+ * page; page sizes are quarters up to 2 pages, halves up to 4, then whole pages, so that a block's
+ * span is always its size rounded up to pages. source: design.md 2; docs/decisions/0002-size-classes.md
  */
 #include "core/class.h"
 

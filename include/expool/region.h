@@ -2,20 +2,20 @@
 /*
  * The statistics region: one memory file per process that another process of the same user copies.
  *
- * The file appears as a link "/memfd:expool-region (deleted)" under /proc/PID/fd. It starts with the
- * header; everything else is found through the header's sections. A section lies at a fixed offset for
- * the life of the file; only its count grows, and what lies beyond count is not yet written. Sections
- * are sparse: copy [offset, offset + count * entry_bytes), never the capacity.
+ * The file appears as a link "/memfd:expool-region (deleted)" under /proc/PID/fd. It starts with
+ * the header; everything else is found through the header's sections. A section lies at a fixed
+ * offset for the life of the file; only its count grows, and what lies beyond count is not yet
+ * written. Sections are sparse: copy [offset, offset + count * entry_bytes), never the capacity.
  *
- * Rows are written by one owner each (a thread, or a processor in a kernel) and hold monotone 64-bit
- * counters. What a tag uses now is the sum over its rows:
+ * Rows are written by one owner each (a thread, or a processor in a kernel) and hold monotone
+ * 64-bit counters. What a tag uses now is the sum over its rows:
  *
  *     frees = sum(frees), bytes out = sum(bytes_out)      copied first
  *     allocs = sum(allocs), bytes in = sum(bytes_in)      copied afterwards
  *     live blocks = allocs - frees, live bytes = bytes_in - bytes_out, clamped at 0 while it runs
  *
- * A reader treats every number here as hostile: it checks magic, version, offsets, counts against the
- * file's size, and prints names and tags only after replacing control characters.
+ * A reader treats every number here as hostile: it checks magic, version, offsets, counts against
+ * the file's size, and prints names and tags only after replacing control characters.
  *
  * source      product.md 6; design.md 5; docs/decisions/0001-region-layout.md
  */
@@ -24,15 +24,16 @@
 
 #include <stdint.h>
 
-#define EXPOOL_REGION_NAME "expool-region"
-#define EXPOOL_REGION_MAGIC UINT64_C(0x4e47524c4f4f5058) /* "XPOOLRGN" in memory order */
+#define EXPOOL_REGION_NAME    "expool-region"
+#define EXPOOL_REGION_MAGIC   UINT64_C(0x4e47524c4f4f5058) /* "XPOOLRGN" in memory order */
 #define EXPOOL_REGION_VERSION 1
 
 enum expool_region_section_index {
     EXPOOL_SECTION_TAGS,     /* struct expool_region_tag, index = tag number; entry 0 is not used */
     EXPOOL_SECTION_MODULES,  /* struct expool_region_module */
     EXPOOL_SECTION_ROWS,     /* struct expool_region_row */
-    EXPOOL_SECTION_ROW_KEYS, /* uint32_t: tag number * 2 + (0 nonpaged, 1 paged); ~0 = not yet used */
+    EXPOOL_SECTION_ROW_KEYS, /* uint32_t: tag number * 2 + (0 nonpaged, 1 paged); ~0 = not yet used
+                              */
     EXPOOL_SECTION_OPTIONS,  /* char: lines "name=value\n", the options in force */
     EXPOOL_SECTION_COUNT = 8 /* room for later kinds; entry_bytes 0 = absent */
 };
@@ -67,7 +68,7 @@ struct expool_region_header {
     uint64_t region_bytes; /* size of the file; constant */
     uint32_t page_bytes;   /* 4096 */
     uint32_t process_id;
-    uint64_t start_ms; /* port clock when the region was made */
+    uint64_t start_ms;   /* port clock when the region was made */
     uint64_t generation; /* forks between the first process and this one */
     struct expool_region_pool pool[EXPOOL_REGION_POOL_COUNT];
     struct expool_region_section section[EXPOOL_SECTION_COUNT];
@@ -85,7 +86,7 @@ struct expool_region_tag {
 };
 
 struct expool_region_module {
-    char path[248]; /* NUL-terminated file name, its end when it is too long */
+    char path[248];  /* NUL-terminated file name, its end when it is too long */
     uint32_t number; /* tag number */
     uint32_t reserved;
 };

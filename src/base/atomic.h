@@ -7,12 +7,12 @@
 
 #include "base/base.h"
 
-#define exp_atomic_load(p) __atomic_load_n((p), __ATOMIC_RELAXED)
-#define exp_atomic_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
-#define exp_atomic_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define exp_atomic_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define exp_atomic_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
-#define exp_atomic_sub(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED)
+#define exp_atomic_load(p)                __atomic_load_n((p), __ATOMIC_RELAXED)
+#define exp_atomic_store(p, v)            __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define exp_atomic_load_acquire(p)        __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define exp_atomic_store_release(p, v)    __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define exp_atomic_add(p, v)              __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define exp_atomic_sub(p, v)              __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED)
 #define exp_atomic_exchange_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 #define exp_atomic_exchange_release(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)
 
@@ -24,9 +24,9 @@ EXP_INLINE bool exp_atomic_try_acquire(uint32_t *word, uint32_t expected, uint32
 }
 
 /*
- * A relaxed load of an aligned 16-bit word that the compiler may fold into a comparison, which it never
- * does for an atomic one. For words that are read once and then only compared or used as an index that
- * is checked.
+ * A relaxed load of an aligned 16-bit word that the compiler may fold into a comparison, which it
+ * never does for an atomic one. For words that are read once and then only compared or used as an
+ * index that is checked.
  */
 EXP_INLINE uint16_t exp_atomic_peek(const uint16_t *word)
 {
@@ -48,8 +48,8 @@ EXP_INLINE void exp_atomic_pause(void)
 }
 
 /*
- * Add to a counter that has one writer and any readers. Without a sanitizer this is one add to memory:
- * aligned 64-bit stores are single on every target we build for, which the readers rely on.
+ * Add to a counter that has one writer and any readers. Without a sanitizer this is one add to
+ * memory: aligned 64-bit stores are single on every target we build for, which the readers rely on.
  */
 EXP_INLINE void exp_counter_add(uint64_t *counter, uint64_t value)
 {

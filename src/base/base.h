@@ -7,15 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EXP_INLINE static inline __attribute__((always_inline))
-#define EXP_NOINLINE __attribute__((noinline))
-#define EXP_COLD __attribute__((noinline, cold))
-#define EXP_MUST_USE __attribute__((warn_unused_result))
-#define EXP_HIDDEN __attribute__((visibility("hidden")))
-#define EXP_EXPORT __attribute__((visibility("default")))
-#define EXP_ALIGNED(bytes) __attribute__((aligned(bytes)))
-#define EXP_LIKELY(condition) __builtin_expect(!!(condition), 1)
-#define EXP_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define EXP_INLINE                          static inline __attribute__((always_inline))
+#define EXP_NOINLINE                        __attribute__((noinline))
+#define EXP_COLD                            __attribute__((noinline, cold))
+#define EXP_MUST_USE                        __attribute__((warn_unused_result))
+#define EXP_HIDDEN                          __attribute__((visibility("hidden")))
+#define EXP_EXPORT                          __attribute__((visibility("default")))
+#define EXP_ALIGNED(bytes)                  __attribute__((aligned(bytes)))
+#define EXP_LIKELY(condition)               __builtin_expect(!!(condition), 1)
+#define EXP_UNLIKELY(condition)             __builtin_expect(!!(condition), 0)
 #define EXP_STATIC_ASSERT(condition, words) _Static_assert(condition, words)
 
 /* Our own mistakes only; a caller's argument is refused or stopped on, never asserted. */
@@ -28,9 +28,9 @@
 /* Everywhere 4096, whatever the host's page is (spec/api.md 1.10). */
 #define EXP_PAGE_BYTES ((size_t)4096)
 #define EXP_PAGE_SHIFT 12
-#define EXP_PAGE_MASK (EXP_PAGE_BYTES - 1)
+#define EXP_PAGE_MASK  (EXP_PAGE_BYTES - 1)
 /* Blocks start at multiples of this; sizes are rounded up to it (spec/api.md 2.7, 64-bit). */
-#define EXP_GRANULE ((size_t)16)
+#define EXP_GRANULE    ((size_t)16)
 #define EXP_LINE_BYTES 64
 
 /* True when a + b does not fit. */

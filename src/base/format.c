@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text without a heap. A text is a buffer, its size and its length; every function appends through one
- * helper that cuts at the end, so that no caller has to count. Nothing here keeps state.
+ * Text without a heap. A text is a buffer, its size and its length; every function appends through
+ * one helper that cuts at the end, so that no caller has to count. Nothing here keeps state.
  */
 #include "base/format.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Numbers and words into a fixed buffer, for reports that may not allocate. Text that does not fit is
- * cut; the buffer is NUL-terminated at all times.
+ * Numbers and words into a fixed buffer, for reports that may not allocate. Text that does not fit
+ * is cut; the buffer is NUL-terminated at all times.
  */
 #ifndef EXP_FORMAT_H
 #define EXP_FORMAT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A doubly linked list whose head is a link too. The owner of the list guards it. An element that is
- * in no list has link.next == NULL.
+ * A doubly linked list whose head is a link too. The owner of the list guards it. An element that
+ * is in no list has link.next == NULL.
  */
 #ifndef EXP_LIST_H
 #define EXP_LIST_H

@@ -35,7 +35,8 @@ enum {
 
 struct exp_class {
     uint32_t size_bytes; /* what a block holds */
-    uint32_t multiplier; /* 2^32 / size rounded up; 1 for one block a page; 0: never a block's start */
+    uint32_t
+        multiplier; /* 2^32 / size rounded up; 1 for one block a page; 0: never a block's start */
     uint16_t page_slots; /* slots in one page; 0: slots of slot_pages pages */
     uint8_t slot_pages;  /* pages of one slot; 1 when slots share a page */
     uint8_t run_pages;   /* pages that the store asks for at once */

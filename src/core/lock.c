@@ -7,7 +7,9 @@
 
 #include <expool/port.h>
 
-enum { LOCK_SPINS = 64 };
+enum {
+    LOCK_SPINS = 64
+};
 
 void exp_lock_wait(struct exp_lock *lock)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A lock of one word. Ranks rise along the walk: while a lock is held only locks of higher rank are
- * taken. All are taken at IRQL <= DISPATCH and held for a bounded number of steps. No lock is held when
- * a stop is raised, and none over fork: a word that is not 0 in the copy of a process means that another
- * thread was inside, so what the lock guards is rebuilt there (exp_owner_child).
+ * taken. All are taken at IRQL <= DISPATCH and held for a bounded number of steps. No lock is held
+ * when a stop is raised, and none over fork: a word that is not 0 in the copy of a process means
+ * that another thread was inside, so what the lock guards is rebuilt there (exp_owner_child).
  */
 #ifndef EXP_LOCK_H
 #define EXP_LOCK_H

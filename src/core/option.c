@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One table, one parser. A size takes K, M or G; "unlimited" is a size too. A value is stored only when
- * the whole text was understood. Values are single words that any thread may read; text is copied into a
- * fixed buffer before the pool starts and never changes after.
+ * One table, one parser. A size takes K, M or G; "unlimited" is a size too. A value is stored only
+ * when the whole text was understood. Values are single words that any thread may read; text is
+ * copied into a fixed buffer before the pool starts and never changes after.
  */
 #include "core/option.h"
 
-enum kind { KIND_SIZE, KIND_NUMBER, KIND_SWITCH, KIND_TAG, KIND_REPORT };
+enum kind {
+    KIND_SIZE,
+    KIND_NUMBER,
+    KIND_SWITCH,
+    KIND_TAG,
+    KIND_REPORT
+};
 
 struct row {
     const char *name;
@@ -18,19 +24,30 @@ struct row {
 
 /* clang-format off */
 static const struct row option_rows[EXP_OPTION_COUNT] = {
-    [EXP_OPTION_PAGED_LIMIT]    = { "paged_limit",    KIND_SIZE,   false, UINT64_MAX, "bytes the paged pool may hold: a size, or unlimited" },
-    [EXP_OPTION_NONPAGED_LIMIT] = { "nonpaged_limit", KIND_SIZE,   false, UINT64_MAX, "bytes the nonpaged pools may hold: a size, or unlimited" },
-    [EXP_OPTION_TAG]            = { "tag",            KIND_TAG,    true,  UINT32_MAX, "tag of malloc'ed blocks: module, or four characters" },
-    [EXP_OPTION_REPORT]         = { "report",         KIND_REPORT, true,  0,          "table at exit: off, stderr, or a file name (%p = process id)" },
-    [EXP_OPTION_PURGE_MS]       = { "purge_ms",       KIND_NUMBER, false, 86400000,   "age in ms after which free pages go back to the system" },
-    [EXP_OPTION_FRONT_CACHE]    = { "front_cache",    KIND_SWITCH, false, 1,          "keep freed blocks in caches of each thread: 0 or 1" },
-    [EXP_OPTION_TAIL_REUSE]     = { "tail_reuse",     KIND_SWITCH, false, 1,          "serve small blocks from the end of big ones: 0 or 1" },
-    [EXP_OPTION_HUGEPAGES]      = { "hugepages",      KIND_SWITCH, true,  1,          "ask for huge pages when the pool grows: 0 or 1" },
-    [EXP_OPTION_SEED]           = { "seed",           KIND_NUMBER, true,  UINT64_MAX, "start of every random choice; 0 = random" },
+    [EXP_OPTION_PAGED_LIMIT] = { "paged_limit", KIND_SIZE, false, UINT64_MAX,
+        "bytes the paged pool may hold: a size, or unlimited" },
+    [EXP_OPTION_NONPAGED_LIMIT] = { "nonpaged_limit", KIND_SIZE, false, UINT64_MAX,
+        "bytes the nonpaged pools may hold: a size, or unlimited" },
+    [EXP_OPTION_TAG] = { "tag", KIND_TAG, true, UINT32_MAX,
+        "tag of malloc'ed blocks: module, or four characters" },
+    [EXP_OPTION_REPORT] = { "report", KIND_REPORT, true, 0,
+        "table at exit: off, stderr, or a file name (%p = process id)" },
+    [EXP_OPTION_PURGE_MS] = { "purge_ms", KIND_NUMBER, false, 86400000,
+        "age in ms after which free pages go back to the system" },
+    [EXP_OPTION_FRONT_CACHE] = { "front_cache", KIND_SWITCH, false, 1,
+        "keep freed blocks in caches of each thread: 0 or 1" },
+    [EXP_OPTION_TAIL_REUSE] = { "tail_reuse", KIND_SWITCH, false, 1,
+        "serve small blocks from the end of big ones: 0 or 1" },
+    [EXP_OPTION_HUGEPAGES] = { "hugepages", KIND_SWITCH, true, 1,
+        "ask for huge pages when the pool grows: 0 or 1" },
+    [EXP_OPTION_SEED] = { "seed", KIND_NUMBER, true, UINT64_MAX,
+        "start of every random choice; 0 = random" },
 };
 /* clang-format on */
 
-enum { PURGE_MS_DEFAULT = 500 };
+enum {
+    PURGE_MS_DEFAULT = 500
+};
 
 uint64_t exp_option_values[EXP_OPTION_COUNT] = {
     [EXP_OPTION_PAGED_LIMIT] = UINT64_MAX,
@@ -198,8 +215,7 @@ const char *exp_option_help(enum exp_option option)
 enum exp_option exp_option_find(const char *name)
 {
     unsigned index = 0;
-    while (index < EXP_OPTION_COUNT &&
-           !same(name, text_bytes(name), option_rows[index].name)) {
+    while (index < EXP_OPTION_COUNT && !same(name, text_bytes(name), option_rows[index].name)) {
         index++;
     }
     return (enum exp_option)index;

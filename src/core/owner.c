@@ -2,26 +2,26 @@
 /*
  * This file owns the owners: birth, caches, private tables, death, and what a fork leaves of them.
  *
- * An owner lies in our own heap, which survives a fork; its tag tables and its table from number to row
- * lie in the wiped half, so that the first call in a copy of the process finds them empty and comes here
- * by the slow path, whatever way the copy was made. `alive` is the word that tells.
+ * An owner lies in our own heap, which survives a fork; its tag tables and its table from number to
+ * row lie in the wiped half, so that the first call in a copy of the process finds them empty and
+ * comes here by the slow path, whatever way the copy was made. `alive` is the word that tells.
  *
- * A column that the IRQL forbids has its table replaced by an empty one as large, so that the fast paths
- * of calls with a tag learn it from the lookup they make anyway.
+ * A column that the IRQL forbids has its table replaced by an empty one as large, so that the fast
+ * paths of calls with a tag learn it from the lookup they make anyway.
  *
  * Caches start small and double when they are refilled or flushed often, up to a number of slots, a
  * number of bytes, and a sum over all caches of the owner and of all owners. A refill takes half a
  * cache, a flush gives the older half.
  *
  * A private tag table is a hash with one place for each tag to be found on the fast path and linear
- * probing behind it; it grows until few tags lie off their first place. The fast path looks at the first
- * place only; every other lookup is here.
+ * probing behind it; it grows until few tags lie off their first place. The fast path looks at the
+ * first place only; every other lookup is here.
  *
- * A dead owner keeps its rows and goes to the next thread that is born, so rows grow with the largest
- * number of threads alive at once, not with the number ever born.
+ * A dead owner keeps its rows and goes to the next thread that is born, so rows grow with the
+ * largest number of threads alive at once, not with the number ever born.
  *
- * Threads without an owner (before the first can be made, after their last destructor, or when memory is
- * short) share one, behind a lock, without caches.
+ * Threads without an owner (before the first can be made, after their last destructor, or when
+ * memory is short) share one, behind a lock, without caches.
  */
 #include "core/owner.h"
 
@@ -75,8 +75,8 @@ static uint32_t tag_mask(unsigned bits)
 }
 
 /*
- * Let the fast paths find a row: by tag, and by number unless a free must look closer (protected tags,
- * numbers that no state can hold).
+ * Let the fast paths find a row: by tag, and by number unless a free must look closer (protected
+ * tags, numbers that no state can hold).
  */
 static void row_enter(struct exp_owner *owner, uint32_t number, unsigned column)
 {
@@ -399,8 +399,9 @@ struct expool_region_row *exp_owner_row(struct exp_owner *owner, uint32_t number
     return row;
 }
 
-const struct exp_owner_tag *
-exp_owner_probe(const struct exp_owner *owner, unsigned column, uint32_t tag)
+const struct exp_owner_tag *exp_owner_probe(const struct exp_owner *owner,
+                                            unsigned column,
+                                            uint32_t tag)
 {
     const struct exp_owner_tag *tags = owner->tags[column];
     size_t mask = owner->tag_mask / sizeof(*tags);
@@ -449,8 +450,8 @@ void exp_owner_exit(struct exp_owner *owner)
 /* What is live in this process, by number and column. */
 static void count_live(struct exp_tag_live *live, uint32_t number_count)
 {
-    struct exp_span *end = (struct exp_span *)(void *)(exp_range.span_table.start +
-                                                       exp_range.span_table.used_bytes);
+    struct exp_span *end =
+        (struct exp_span *)(void *)(exp_range.span_table.start + exp_range.span_table.used_bytes);
     for (struct exp_span *span = exp_span_at(1); span < end; span++) {
         if (span->use != EXP_SPAN_RUN && span->use != EXP_SPAN_LARGE) {
             continue;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An owner: whatever runs undisturbed between two points (a thread, a processor), with its front caches
- * and its rows. The fast paths read and write only what lies here, in the map and in the states.
+ * An owner: whatever runs undisturbed between two points (a thread, a processor), with its front
+ * caches and its rows. The fast paths read and write only what lies here, in the map and in the
+ * states.
  *
  * The caller's thread must be the owner's; nobody else touches a living owner.
  */
@@ -14,9 +15,9 @@
 #include "core/tag.h"
 
 /*
- * Free slots of one bin, last freed on top. Below bottom lies a guard, an entry whose state is never free:
- * the fast path, which looks at the state anyway, needs no test for an empty cache. Without an array,
- * top = bottom = end, one past a guard that all share.
+ * Free slots of one bin, last freed on top. Below bottom lies a guard, an entry whose state is
+ * never free: the fast path, which looks at the state anyway, needs no test for an empty cache.
+ * Without an array, top = bottom = end, one past a guard that all share.
  */
 struct exp_cache {
     struct exp_run_entry *top; /* one past the last entry */
@@ -40,38 +41,40 @@ struct exp_owner {
     struct expool_region_row **row_of; /* by number * 2 + column; wiped; NULL: freed slowly */
     uint32_t row_of_count;             /* entries of row_of and of row_kept */
     uint32_t tag_mask;                 /* bytes of a tag table less one place */
-    bool blocked[2];                   /* by column: IRQL forbids it, every tag is looked up slowly */
+    bool blocked[2]; /* by column: IRQL forbids it, every tag is looked up slowly */
 
     /* Cold. */
     uint8_t irql;
     struct exp_owner_tag *tags_kept[2]; /* the tables when they are not blocked */
-    bool named;   /* taken: not in the list of dead ones */
-    bool refresh; /* tables were wiped: fill them from keys */
+    bool named;                         /* taken: not in the list of dead ones */
+    bool refresh;                       /* tables were wiped: fill them from keys */
     uint32_t tag_count[2];
     uint32_t cached_bytes_max; /* sum of capacity times size over caches */
     uint16_t visits[EXP_BIN_COUNT];
     struct exp_tag_slab slab;
     struct expool_region_row **row_kept; /* every row it has, by number * 2 + column */
-    struct exp_owner *next; /* in the list of all owners; constant */
+    struct exp_owner *next;              /* in the list of all owners; constant */
 };
 
 /* The owner of a thread that has none yet: every fast path ends in the slow one. */
 extern EXP_HIDDEN struct exp_owner exp_owner_none;
 
 /*
- * First place of a tag in the private table of a column. The bits used depend on all bits of the tag: tags
- * often differ in their last character only, which is the highest byte.
+ * First place of a tag in the private table of a column. The bits used depend on all bits of the
+ * tag: tags often differ in their last character only, which is the highest byte.
  */
-EXP_INLINE struct exp_owner_tag *
-exp_owner_place(const struct exp_owner *owner, unsigned column, uint32_t tag)
+EXP_INLINE struct exp_owner_tag *exp_owner_place(const struct exp_owner *owner,
+                                                 unsigned column,
+                                                 uint32_t tag)
 {
     uint32_t hash = (uint32_t)(tag * UINT64_C(0x5e3779b1) >> 26);
     return (struct exp_owner_tag *)((char *)owner->tags[column] + (hash & owner->tag_mask));
 }
 
 /* Place of a tag wherever it lies, or the first empty one behind its own (tag 0, no row). */
-const struct exp_owner_tag *
-exp_owner_probe(const struct exp_owner *owner, unsigned column, uint32_t tag);
+const struct exp_owner_tag *exp_owner_probe(const struct exp_owner *owner,
+                                            unsigned column,
+                                            uint32_t tag);
 
 /*
  * The caller's owner, made when it has none yet; the shared one, locked, when it cannot have one or
@@ -117,13 +120,14 @@ void exp_owner_block(struct exp_owner *owner, unsigned column, bool blocked);
 /* Flush all caches of an owner into the stores. Returns a slot found twice, or NULL. */
 void *exp_owner_flush(struct exp_owner *owner);
 
-/* The thread or processor of an owner ends: its caches are flushed, its rows go to the next owner. */
+/* The thread or processor of an owner ends: its caches are flushed, its rows go to the next owner.
+ */
 void exp_owner_exit(struct exp_owner *owner);
 
 /*
  * In the copy of a process: reset locks, mend what was torn, bring back the caches of lost threads,
- * make a region of its own with what is live here. Called by exp_owner_enter when it finds its pages
- * wiped, or by the port when the system cannot wipe.
+ * make a region of its own with what is live here. Called by exp_owner_enter when it finds its
+ * pages wiped, or by the port when the system cannot wipe.
  */
 void exp_owner_child(void);
 

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * This file owns the address range: its reservation, the tables in its head, its chunks, and a small heap
- * for the pool's own structures.
+ * This file owns the address range: its reservation, the tables in its head, its chunks, and a
+ * small heap for the pool's own structures.
  *
- * The largest of a list of sizes is reserved that the system grants and whose map can be committed; the
- * map and the table of page owners are committed whole (addresses, not memory: an untouched page of them
- * costs nothing), so that a free may look up any address of the range without asking whether its chunk
- * exists. States and span records are committed step by step, as they are used.
+ * The largest of a list of sizes is reserved that the system grants and whose map can be committed;
+ * the map and the table of page owners are committed whole (addresses, not memory: an untouched
+ * page of them costs nothing), so that a free may look up any address of the range without asking
+ * whether its chunk exists. States and span records are committed step by step, as they are used.
  *
- * Chunks: paged pool grows from the low end, the nonpaged pools from the high end, and a chunk is left
- * free between two pools while there is room, so that a block's end never touches another protection.
- * Chunks are never unmapped.
+ * Chunks: paged pool grows from the low end, the nonpaged pools from the high end, and a chunk is
+ * left free between two pools while there is room, so that a block's end never touches another
+ * protection. Chunks are never unmapped.
  *
- * The heap serves powers of two from 64 bytes. Freed pieces are chained through their own first word,
- * which is safe here: they lie in the head, where no block is. One half of it reads as zero after a fork.
+ * The heap serves powers of two from 64 bytes. Freed pieces are chained through their own first
+ * word, which is safe here: they lie in the head, where no block is. One half of it reads as zero
+ * after a fork.
  *
  * Locks: the span lock guards chunks, states and records; the heap has its own (EXP_RANK_HEAP).
  * Nothing here knows slots or tags.
@@ -30,13 +31,13 @@ enum {
     RANGE_HEAP_SHIFT = 6,
 };
 
-#define RANGE_STEP_BYTES ((size_t)65536)
+#define RANGE_STEP_BYTES      ((size_t)65536)
 #define RANGE_STATE_BYTES_MAX ((size_t)8 << 30)
 
 static const size_t range_sizes[] = {
-    (size_t)256 << 30, (size_t)64 << 30,  (size_t)16 << 30, (size_t)4 << 30, (size_t)1 << 30,
-    (size_t)256 << 20, (size_t)128 << 20, (size_t)64 << 20, (size_t)32 << 20, (size_t)16 << 20,
-    (size_t)8 << 20,
+    (size_t)256 << 30, (size_t)64 << 30,  (size_t)16 << 30,  (size_t)4 << 30,
+    (size_t)1 << 30,   (size_t)256 << 20, (size_t)128 << 20, (size_t)64 << 20,
+    (size_t)32 << 20,  (size_t)16 << 20,  (size_t)8 << 20,
 };
 
 struct heap {
@@ -165,9 +166,8 @@ size_t exp_range_chunks_take(size_t count, unsigned pool, bool huge)
         return SIZE_MAX;
     }
     size_t chunk_bytes = exp_range.chunk_pages << EXP_PAGE_SHIFT;
-    enum exp_port_access access = pool == EXPOOL_REGION_NONPAGED_EXECUTE
-                                      ? EXP_PORT_READ_WRITE_EXECUTE
-                                      : EXP_PORT_READ_WRITE;
+    enum exp_port_access access =
+        pool == EXPOOL_REGION_NONPAGED_EXECUTE ? EXP_PORT_READ_WRITE_EXECUTE : EXP_PORT_READ_WRITE;
     if (!exp_port_commit(exp_range.base + first * chunk_bytes, count * chunk_bytes, access, huge)) {
         return SIZE_MAX;
     }

@@ -97,8 +97,8 @@ EXP_INLINE void *exp_range_page(size_t page)
 }
 
 /*
- * The page map, which lies at the very start: one entry a page; atomic, relaxed, published by handing out
- * a block.
+ * The page map, which lies at the very start: one entry a page; atomic, relaxed, published by
+ * handing out a block.
  */
 EXP_INLINE uint64_t *exp_range_map(void)
 {

@@ -8,35 +8,37 @@
  *   block with a tail (5 KiB)                     map of the last page: class of the tail
  *   | page 0         | 1024 | s4 s5 ... s15  |    states: taboo x 4, st4 ... st15, HOLE
  *
- * The map entry of a page says bin and first state in one word; a later page of a block says how many
- * pages back it starts. Slots of a tail lie where they would lie in a whole page, so that one division
- * serves both; the places that the block covers have the state of a hole for as long. One-page blocks
- * with a tail ("first part") keep their own entry until the tail is taken; then the entry is the tail's,
- * and the block is found through the tail's parent.
+ * The map entry of a page says bin and first state in one word; a later page of a block says how
+ * many pages back it starts. Slots of a tail lie where they would lie in a whole page, so that one
+ * division serves both; the places that the block covers have the state of a hole for as long.
+ * One-page blocks with a tail ("first part") keep their own entry until the tail is taken; then the
+ * entry is the tail's, and the block is found through the tail's parent.
  *
- * States are taken in extents, whose size depends only on the class and on one page or many; an extent
- * that comes back is kept for its class, so that a hole stays a hole and a stale address never reads
- * another kind of word.
+ * States are taken in extents, whose size depends only on the class and on one page or many; an
+ * extent that comes back is kept for its class, so that a hole stays a hole and a stale address
+ * never reads another kind of word.
  *
- * Invariants: slots_free = bits set + slots - slots_fresh, slots_fresh >= slots_taboo; a slot whose bit is set has state 0; a tail's
- * run is unmade before its page is given, and a parent that goes first leaves the page to its tail.
+ * Invariants: slots_free = bits set + slots - slots_fresh, slots_fresh >= slots_taboo; a slot whose
+ * bit is set has state 0; a tail's run is unmade before its page is given, and a parent that goes
+ * first leaves the page to its tail.
  *
- * Locks: slots, bits and counts under the store lock of the bin; tails and extents under the span lock.
+ * Locks: slots, bits and counts under the store lock of the bin; tails and extents under the span
+ * lock.
  */
 #include "core/run.h"
 
 #include "core/option.h"
 
 enum {
-    RUN_TAIL_BINS = 4,           /* tails on offer by KiB */
-    RUN_TAIL_BYTES_MIN = 256,    /* a shorter rest is not offered */
-    RUN_TAIL_SLOT_BYTES = 1024,  /* largest class served from tails */
+    RUN_TAIL_BINS = 4,          /* tails on offer by KiB */
+    RUN_TAIL_BYTES_MIN = 256,   /* a shorter rest is not offered */
+    RUN_TAIL_SLOT_BYTES = 1024, /* largest class served from tails */
 };
 
 /* Under the span lock. */
 static struct {
-    struct exp_link tails[3][RUN_TAIL_BINS];              /* parents, by ->age */
-    struct exp_link extents[1 << EXP_CLASS_BITS][2];      /* holders of free states; 1 = one page */
+    struct exp_link tails[3][RUN_TAIL_BINS];         /* parents, by ->age */
+    struct exp_link extents[1 << EXP_CLASS_BITS][2]; /* holders of free states; 1 = one page */
 } run_lists;
 
 void exp_run_start(void)
@@ -310,8 +312,8 @@ static void give_part(const struct exp_span *span, size_t first, size_t end)
 }
 
 /*
- * Give the pages of a span whose slots are all free. Pages with a tail's run stay, each owned by that
- * run from now on.
+ * Give the pages of a span whose slots are all free. Pages with a tail's run stay, each owned by
+ * that run from now on.
  */
 static void give_pages(struct exp_span *span)
 {
@@ -364,8 +366,8 @@ static void slot_entry(const struct exp_span *run,
     char *block = exp_range_page(run->page);
     if (class->page_slots != 0) {
         unsigned page = slot / class->page_slots;
-        block += page * EXP_PAGE_BYTES +
-                 (size_t)(slot - page * class->page_slots) * class->size_bytes;
+        block +=
+            page * EXP_PAGE_BYTES + (size_t)(slot - page * class->page_slots) * class->size_bytes;
         state += page;
     } else {
         block += (size_t)slot * class->slot_pages * EXP_PAGE_BYTES;
@@ -521,8 +523,9 @@ bool exp_run_large_resize(struct exp_span *large, size_t bytes)
 }
 
 /* A block's start, given its span: live or free. */
-static struct exp_run_place
-place_start(struct exp_span *span, uint16_t *state, struct exp_run_place place)
+static struct exp_run_place place_start(struct exp_span *span,
+                                        uint16_t *state,
+                                        struct exp_run_place place)
 {
     place.span = span;
     place.state = state;
@@ -537,8 +540,10 @@ place_start(struct exp_span *span, uint16_t *state, struct exp_run_place place)
     return place;
 }
 
-static struct exp_run_place
-find_interior(size_t page, size_t distance, size_t inside, struct exp_run_place place)
+static struct exp_run_place find_interior(size_t page,
+                                          size_t distance,
+                                          size_t inside,
+                                          struct exp_run_place place)
 {
     uint64_t entry = exp_atomic_load(&exp_range_map()[page - distance]);
     uint16_t *state = &exp_range.states[exp_range_entry_state(entry)];
@@ -550,8 +555,10 @@ find_interior(size_t page, size_t distance, size_t inside, struct exp_run_place 
 }
 
 /* Before the tail of a page: a first part, or the end of a block of several pages. */
-static struct exp_run_place
-find_head(struct exp_span *tail, size_t page, size_t inside, struct exp_run_place place)
+static struct exp_run_place find_head(struct exp_span *tail,
+                                      size_t page,
+                                      size_t inside,
+                                      struct exp_run_place place)
 {
     if (tail->parent == 0) {
         place.what = EXP_RUN_FREED;

@@ -11,7 +11,9 @@
 
 #include "core/span.h"
 
-enum { EXP_RUN_ZERO = 1 };
+enum {
+    EXP_RUN_ZERO = 1
+};
 
 /* A free slot on its way. */
 struct exp_run_entry {
@@ -115,7 +117,8 @@ EXP_INLINE uint16_t *exp_run_large_state(const struct exp_span *large)
 }
 
 /*
- * What address is; any address inside the range. What it says of a live block holds while that lives.
+ * What address is; any address inside the range. What it says of a live block holds while that
+ * lives.
  *
  *   irql    <= DISPATCH
  *   locks   takes the span lock, under which runs, blocks and tails come and go
@@ -126,8 +129,9 @@ struct exp_run_place exp_run_find(const void *address);
 void exp_run_child(bool torn);
 
 /*
- * Make bits and counts of a run anew from its states: a slot is in the store when its state is free.
- * For a store whose lock was held over fork; slots in the caches of lost threads come back this way.
+ * Make bits and counts of a run anew from its states: a slot is in the store when its state is
+ * free. For a store whose lock was held over fork; slots in the caches of lost threads come back
+ * this way.
  */
 void exp_run_rebuild(struct exp_span *run);
 

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * This file owns the pages of all pools: which are used, which are free, and which of the free ones the
- * system has back.
+ * This file owns the pages of all pools: which are used, which are free, and which of the free ones
+ * the system has back.
  *
- * Free spans lie in bins by length, in two sets a pool: dirty ones, whose contents are old and whose
- * memory is present, and clean ones, which read as zero and cost nothing. A free span merges with free
- * neighbours of the same set only, so that zero pages stay known as such. A request takes the best
- * fit of the dirty set, then of the clean set; when neither fits but much is dirty, everything dirty is
- * given back, merges, and is tried again; then the pool grows by chunks.
+ * Free spans lie in bins by length, in two sets a pool: dirty ones, whose contents are old and
+ * whose memory is present, and clean ones, which read as zero and cost nothing. A free span merges
+ * with free neighbours of the same set only, so that zero pages stay known as such. A request takes
+ * the best fit of the dirty set, then of the clean set; when neither fits but much is dirty,
+ * everything dirty is given back, merges, and is tried again; then the pool grows by chunks.
  *
- * Purge: dirty spans hang in a list, oldest first. Slow paths look at the clock once in many visits and
- * give back what is older than purge_ms; above a cap (a share of what is used) the oldest go at once,
- * since nobody may ever call again. The lock is released around the system's work: meanwhile the span is
- * EXP_SPAN_MOVING, in no list, and nobody merges with it.
+ * Purge: dirty spans hang in a list, oldest first. Slow paths look at the clock once in many visits
+ * and give back what is older than purge_ms; above a cap (a share of what is used) the oldest go at
+ * once, since nobody may ever call again. The lock is released around the system's work: meanwhile
+ * the span is EXP_SPAN_MOVING, in no list, and nobody merges with it.
  *
- * Invariants: span_of of a free span's first and last page names it; two free neighbours of one pool
- * and one set do not exist; pages_used + free pages = pages of the pool's chunks.
+ * Invariants: span_of of a free span's first and last page names it; two free neighbours of one
+ * pool and one set do not exist; pages_used + free pages = pages of the pool's chunks.
  *
  * One lock (EXP_RANK_SPAN). Nothing here knows slots, tags or states.
  */
@@ -134,7 +134,8 @@ void exp_span_record_give(struct exp_span *span)
 static void name_ends(const struct exp_span *span)
 {
     exp_atomic_store_release(&exp_range.span_of[span->page], exp_span_index(span));
-    exp_atomic_store_release(&exp_range.span_of[span->page + span->pages - 1], exp_span_index(span));
+    exp_atomic_store_release(&exp_range.span_of[span->page + span->pages - 1],
+                             exp_span_index(span));
 }
 
 static void put(struct exp_span *span)
@@ -279,8 +280,7 @@ static bool grow(unsigned pool, size_t pages)
 static size_t pages_left(unsigned pool)
 {
     bool paged = pool == 2;
-    uint64_t limit =
-        exp_option_value(paged ? EXP_OPTION_PAGED_LIMIT : EXP_OPTION_NONPAGED_LIMIT);
+    uint64_t limit = exp_option_value(paged ? EXP_OPTION_PAGED_LIMIT : EXP_OPTION_NONPAGED_LIMIT);
     uint64_t used = paged ? exp_span.counts[2].pages_used
                           : exp_span.counts[0].pages_used + exp_span.counts[1].pages_used;
     limit >>= EXP_PAGE_SHIFT;
@@ -523,8 +523,8 @@ void exp_span_child(void)
         return;
     }
     /* Another thread was inside: what is free is forgotten, what is used stays as it is. */
-    struct exp_span *end = (struct exp_span *)(void *)(exp_range.span_table.start +
-                                                       exp_range.span_table.used_bytes);
+    struct exp_span *end =
+        (struct exp_span *)(void *)(exp_range.span_table.start + exp_range.span_table.used_bytes);
     for (struct exp_span *span = exp_span_at(1); span < end; span++) {
         if (span->use == EXP_SPAN_FREE || span->use == EXP_SPAN_MOVING) {
             span->use = EXP_SPAN_NONE;

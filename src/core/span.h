@@ -2,8 +2,8 @@
 /*
  * Consecutive pages of one pool: found, split, merged, kept for reuse, given back to the system.
  *
- * Every page that a pool has taken into use belongs to exactly one span; exp_range.span_of finds its
- * record from its first and its last page always, and from every page while the span is used.
+ * Every page that a pool has taken into use belongs to exactly one span; exp_range.span_of finds
+ * its record from its first and its last page always, and from every page while the span is used.
  */
 #ifndef EXP_SPAN_H
 #define EXP_SPAN_H
@@ -15,11 +15,11 @@
 #include "core/range.h"
 
 enum exp_span_use {
-    EXP_SPAN_NONE,  /* the record is in the list of unused records */
-    EXP_SPAN_FREE,  /* pages nobody uses */
+    EXP_SPAN_NONE,   /* the record is in the list of unused records */
+    EXP_SPAN_FREE,   /* pages nobody uses */
     EXP_SPAN_MOVING, /* free, in no list: being taken, split or given back */
-    EXP_SPAN_RUN,   /* slots of one class */
-    EXP_SPAN_LARGE, /* one block above 16 pages, or a wide one */
+    EXP_SPAN_RUN,    /* slots of one class */
+    EXP_SPAN_LARGE,  /* one block above 16 pages, or a wide one */
 };
 
 /* Most whole words of a run's bitmap. */
@@ -45,10 +45,10 @@ struct exp_span {
     uint16_t slots_fresh; /* under the store lock: slots from here on were never handed out */
     uint16_t state_count;
     uint32_t first_state;
-    uint16_t tails;      /* under the span lock: of our slots, whose last page has a tail's run */
-    uint32_t parent;     /* under the span lock: span in one of whose slots' rest this run lies, or 0 */
-    uint32_t freed_ms;  /* free: when it became so, low bits of the clock */
-    uint32_t number;    /* large: tag number when the state is EXP_STATE_WIDE */
+    uint16_t tails;  /* under the span lock: of our slots, whose last page has a tail's run */
+    uint32_t parent; /* under the span lock: span in one of whose slots' rest this run lies, or 0 */
+    uint32_t freed_ms;   /* free: when it became so, low bits of the clock */
+    uint32_t number;     /* large: tag number when the state is EXP_STATE_WIDE */
     uint64_t held_bytes; /* large: what the block holds */
 
     uint64_t bits[EXP_SPAN_WORDS]; /* run, under the store lock: 1 = slot is in the store */
@@ -67,8 +67,8 @@ struct exp_span_state {
     struct exp_span_counts counts[3];
     uint64_t pages_purged;
     uint64_t chunks_grown;
-    uint64_t fail_request; /* the nth request from now fails; 0 = off */
-    uint64_t failures_injected; /* atomic: how often that came true */
+    uint64_t fail_request;               /* the nth request from now fails; 0 = off */
+    uint64_t failures_injected;          /* atomic: how often that came true */
     struct expool_region_header *region; /* where the counts are copied to; NULL before it exists */
 };
 
@@ -86,7 +86,8 @@ EXP_INLINE uint32_t exp_span_index(const struct exp_span *span)
     return (uint32_t)(span - (struct exp_span *)(void *)exp_range.span_table.start);
 }
 
-/* Span that a page in use belongs to. irql: any; locks: none when the caller holds a block of it. */
+/* Span that a page in use belongs to. irql: any; locks: none when the caller holds a block of it.
+ */
 EXP_INLINE struct exp_span *exp_span_of(size_t page)
 {
     return exp_span_at(exp_atomic_load_acquire(&exp_range.span_of[page]));
@@ -99,8 +100,8 @@ bool exp_span_start(void);
  * Take pages for a pool.
  *
  *   pages     at least 1
- *   returns   a span of exactly that many pages, ->zero says whether they read as zero; its map entries
- *             are still EXP_CLASS_NEVER or EXP_CLASS_FREED. NULL: limit, address space, memory, or a
+ *   returns   a span of exactly that many pages, ->zero says whether they read as zero; its map
+ * entries are still EXP_CLASS_NEVER or EXP_CLASS_FREED. NULL: limit, address space, memory, or a
  *             failure asked for by exp_span.fail_request
  *   locks     takes the span lock
  *   owns      the caller, until exp_span_give
@@ -109,9 +110,7 @@ bool exp_span_start(void);
 EXP_MUST_USE struct exp_span *exp_span_take(unsigned pool, size_t pages);
 
 /* The same with the address of the first page a multiple of alignment (a power of two). */
-EXP_MUST_USE struct exp_span *exp_span_take_aligned(unsigned pool,
-                                                    size_t pages,
-                                                    size_t alignment);
+EXP_MUST_USE struct exp_span *exp_span_take_aligned(unsigned pool, size_t pages, size_t alignment);
 
 /*
  * Give pages back. Their map entries become EXP_CLASS_FREED, remembering the class they had.
@@ -146,13 +145,15 @@ void exp_span_purge(bool all);
 /* What a slow path does now and then: looks at the clock, purges what is old. */
 void exp_span_tick(void);
 
-/* A record for a run that lies in another span's last page; NULL: no memory. locks: span lock held. */
+/* A record for a run that lies in another span's last page; NULL: no memory. locks: span lock held.
+ */
 struct exp_span *exp_span_record_take(void);
 
 /* The opposite. */
 void exp_span_record_give(struct exp_span *span);
 
-/* In the copy of a process: reset the lock; when it was held, make all lists anew from the records. */
+/* In the copy of a process: reset the lock; when it was held, make all lists anew from the records.
+ */
 void exp_span_child(void);
 
 #endif

@@ -4,8 +4,8 @@
  *
  * Order: the record goes to the statistics region first, then the report is made in a buffer on the
  * stack of the thread that stops (so that threads which fail together do not share one), then the
- * handler, then the port, which prints the first report whole and lets later ones wait for the end. A
- * second stop of the thread that is printing only ends.
+ * handler, then the port, which prints the first report whole and lets later ones wait for the end.
+ * A second stop of the thread that is printing only ends.
  *
  * Nothing is allocated and no lock is taken. The words of all reports are one table: code and first
  * parameter choose the sentence and the four meanings.
@@ -17,7 +17,11 @@
 #include "base/atomic.h"
 #include "base/format.h"
 
-enum { STOP_REPORT_BYTES = 4096, STOP_STACK_BYTES = 1536, STOP_ANY = -1 };
+enum {
+    STOP_REPORT_BYTES = 4096,
+    STOP_STACK_BYTES = 1536,
+    STOP_ANY = -1
+};
 
 struct words {
     uint32_t code;
@@ -81,7 +85,7 @@ static const struct words stop_words[] = {
       "An address was freed that lies in a later page of a paged block.",
       { "middle of a paged block", "reserved", "reserved", "bytes from the start of the block" } },
     { EXP_STOP_KERNEL_MODE_HEAP_CORRUPTION, EXP_STOP_HEAP_DOUBLE_FREE,
-      "A slot that is in use was about to be handed out again: two threads freed one block at once.",
+      "A slot in use was about to be handed out again: two threads freed one block at once.",
       { "double free or corruption", "lowest address of the pools", "address of the slot",
         "reserved" } },
     { EXP_STOP_KERNEL_MODE_HEAP_CORRUPTION, STOP_ANY,
@@ -213,8 +217,7 @@ void exp_stop_record_to(uint64_t *record)
     exp_stop.record = record;
 }
 
-void exp_stop_handler(void (*handler)(const struct expool_stop *stop, void *context),
-                      void *context)
+void exp_stop_handler(void (*handler)(const struct expool_stop *stop, void *context), void *context)
 {
     exp_stop.context = context;
     exp_stop.handler = handler;

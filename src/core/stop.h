@@ -45,7 +45,7 @@ enum exp_stop_heap_damage {
 /* What a report says beside the parameters; zero fields are not known. */
 struct exp_stop_about {
     const void *block;
-    const char *pool;   /* "paged pool", ... */
+    const char *pool; /* "paged pool", ... */
     uint64_t size_bytes;
     uint32_t tag;
     const void *caller; /* return address of the public routine */

@@ -2,19 +2,19 @@
 /*
  * This file owns what lies between the owners' caches and the runs.
  *
- * Each store keeps its runs that have free slots in four lists by how full they are; a request takes
- * from the fullest first, so that empty runs come about and their pages can go. Full runs are in no list.
- * One empty run is kept for reuse; a further one is taken apart.
+ * Each store keeps its runs that have free slots in four lists by how full they are; a request
+ * takes from the fullest first, so that empty runs come about and their pages can go. Full runs are
+ * in no list. One empty run is kept for reuse; a further one is taken apart.
  *
- * Batches are whole pieces of a cache that were flushed: they wait in the store as they are, so that an
- * owner that frees what another allocates costs no look at a run. A refill takes batches first. A slot in
- * a batch counts as cached: its bit is clear.
+ * Batches are whole pieces of a cache that were flushed: they wait in the store as they are, so
+ * that an owner that frees what another allocates costs no look at a run. A refill takes batches
+ * first. A slot in a batch counts as cached: its bit is clear.
  *
- * Invariants: a run with slots_free > 0 is in exactly one list, by its quarter; a run with none is in no
- * list; empty counts the runs whose slots are all free.
+ * Invariants: a run with slots_free > 0 is in exactly one list, by its quarter; a run with none is
+ * in no list; empty counts the runs whose slots are all free.
  *
- * Locks: one for each store (EXP_RANK_STORE), held for at most one batch or one run's bits at a time.
- * New pages are asked for without it, so two threads may make a run each; both are used.
+ * Locks: one for each store (EXP_RANK_STORE), held for at most one batch or one run's bits at a
+ * time. New pages are asked for without it, so two threads may make a run each; both are used.
  */
 #include "core/store.h"
 
@@ -63,8 +63,7 @@ void exp_store_start(void)
 /* Put a run where its number of free slots belongs. */
 static void file(struct exp_store *store, struct exp_span *run)
 {
-    unsigned quarter =
-        run->slots_free == 0 ? STORE_FULL : (run->slots_free * 4u - 1) / run->slots;
+    unsigned quarter = run->slots_free == 0 ? STORE_FULL : (run->slots_free * 4u - 1) / run->slots;
     bool listed = exp_list_member(&run->link);
     if (listed && quarter == run->quarter) {
         return;
@@ -95,8 +94,7 @@ static size_t take_batches(struct exp_store *store, struct exp_run_entry *entrie
         struct batch *batch = store->batches[store->batch_count - 1];
         size_t part = exp_min(batch->count, count - taken);
         batch->count -= (uint32_t)part;
-        __builtin_memcpy(
-            entries + taken, batch->entries + batch->count, part * sizeof(*entries));
+        __builtin_memcpy(entries + taken, batch->entries + batch->count, part * sizeof(*entries));
         taken += part;
         if (batch->count == 0) {
             store->batch_count--;
@@ -207,10 +205,7 @@ static void *give_runs(struct exp_store *store, const struct exp_run_entry *entr
     return twice;
 }
 
-void *exp_store_give(unsigned bin,
-                     const struct exp_run_entry *entries,
-                     size_t count,
-                     bool to_batch)
+void *exp_store_give(unsigned bin, const struct exp_run_entry *entries, size_t count, bool to_batch)
 {
     struct exp_store *store = &exp_stores[bin];
     exp_lock_acquire(&store->lock);
@@ -256,8 +251,8 @@ void exp_store_trim(void)
 /* All runs of a store, found from the records. */
 static void rebuild(struct exp_store *store, unsigned bin)
 {
-    struct exp_span *end = (struct exp_span *)(void *)(exp_range.span_table.start +
-                                                       exp_range.span_table.used_bytes);
+    struct exp_span *end =
+        (struct exp_span *)(void *)(exp_range.span_table.start + exp_range.span_table.used_bytes);
     store_reset(store);
     for (struct exp_span *run = exp_span_at(1); run < end; run++) {
         unsigned run_bin = (unsigned)run->pool << EXP_CLASS_BITS | run->class_index;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Per bin (class of a pool): the runs that have free slots, and batches of slots on their way from an
- * owner that frees to one that allocates.
+ * Per bin (class of a pool): the runs that have free slots, and batches of slots on their way from
+ * an owner that frees to one that allocates.
  */
 #ifndef EXP_STORE_H
 #define EXP_STORE_H
@@ -28,24 +28,24 @@ EXP_MUST_USE size_t exp_store_take(unsigned bin, struct exp_run_entry *entries, 
  *
  *   entries   of this bin; states are free
  *   to_batch  whole batches may wait in the store as they are
- *   returns   NULL; or a slot that was in the store already: two threads freed it at once. It is left
- *             alone, all others are given
- *   irql      <= DISPATCH
- *   locks     takes EXP_RANK_STORE, EXP_RANK_SPAN
+ *   returns   NULL; or a slot that was in the store already: two threads freed it at once. It is
+ * left alone, all others are given irql      <= DISPATCH locks     takes EXP_RANK_STORE,
+ * EXP_RANK_SPAN
  */
 void *exp_store_give(unsigned bin,
                      const struct exp_run_entry *entries,
                      size_t count,
                      bool to_batch);
 
-/* Put batches back into runs and give the pages of empty runs back. locks: as above, one at a time. */
+/* Put batches back into runs and give the pages of empty runs back. locks: as above, one at a time.
+ */
 void exp_store_trim(void);
 
 /*
  * In the copy of a process: reset one store's lock.
  *
- *   returns   true: another thread was inside, and the store was made anew: every slot whose state is
- *             free is in it now, so what caches held of this bin must be forgotten
+ *   returns   true: another thread was inside, and the store was made anew: every slot whose state
+ * is free is in it now, so what caches held of this bin must be forgotten
  */
 EXP_MUST_USE bool exp_store_child(unsigned bin);
 

@@ -2,12 +2,13 @@
 /*
  * This file owns tag numbers and the statistics region.
  *
- * Privately: names[number] = { tag, number whose rows it counts in }, and a hash from tag to number.
- * In the region: sections at fixed offsets (expool/region.h), grown at their end. A section's memory is
- * committed before its count is raised, and the count is raised (release) after the entry is written.
+ * Privately: names[number] = { tag, number whose rows it counts in }, and a hash from tag to
+ * number. In the region: sections at fixed offsets (expool/region.h), grown at their end. A
+ * section's memory is committed before its count is raised, and the count is raised (release) after
+ * the entry is written.
  *
- * Rows are handed to owners in slabs of whole cache lines. A row's key is written before the row is used;
- * a key of ~0 means that the row is taken but not yet used.
+ * Rows are handed to owners in slabs of whole cache lines. A row's key is written before the row is
+ * used; a key of ~0 means that the row is taken but not yet used.
  *
  * A module's tag comes from its file name and is made unique by replacing its last characters by a
  * number. The path decides identity: the same path gives the same number.
@@ -33,9 +34,9 @@ enum {
     TAG_ROWS_MAX = 1 << 20,
 };
 
-#define TAG_COMMIT_BYTES ((size_t)16384)
+#define TAG_COMMIT_BYTES     ((size_t)16384)
 #define TAG_REGION_BYTES_MIN ((size_t)512 << 10)
-#define TAG_NO_KEY UINT32_MAX
+#define TAG_NO_KEY           UINT32_MAX
 
 struct name {
     uint32_t tag;
@@ -354,8 +355,7 @@ struct expool_region_row *exp_tag_row_make(struct exp_tag_slab *slab,
         uint32_t *keys = section_at(EXPOOL_SECTION_ROW_KEYS);
         struct expool_region_row *rows = section_at(EXPOOL_SECTION_ROWS);
         row = &rows[slab->next];
-        exp_atomic_store_release(&keys[slab->next],
-                                 exp_tag.names[number].row_number * 2 + column);
+        exp_atomic_store_release(&keys[slab->next], exp_tag.names[number].row_number * 2 + column);
         slab->next++;
     }
     exp_lock_release(&exp_tag.lock);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tags: a number for each, rows of counters for each (owner, tag, column), and the statistics region
- * that other processes read. Numbers are never reused; a row, once made, stays.
+ * Tags: a number for each, rows of counters for each (owner, tag, column), and the statistics
+ * region that other processes read. Numbers are never reused; a row, once made, stays.
  *
  * The allocator never uses what it reads back from the region: tags and numbers are kept privately,
  * and rows are only added to.
@@ -83,8 +83,8 @@ struct exp_tag_live {
 uint32_t exp_tag_count(void);
 
 /*
- * In the copy of a process: make a region of its own and set its rows so that allocs - frees and bytes
- * are what is live here.
+ * In the copy of a process: make a region of its own and set its rows so that allocs - frees and
+ * bytes are what is live here.
  *
  *   live   exp_tag_count() * 2 counts, index number * 2 + column; NULL: leave the copied rows
  */

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Windows' doors: flags and types become a pool and a want; failures become NULL, a raise or a stop.
+ * Windows' doors: flags and types become a pool and a want; failures become NULL, a raise or a
+ * stop.
  *
- * Each door tries the fast path for its plain cases; everything else goes to one judge per family, which
- * knows the order in which errors win (spec/diagnostics.md 1.7): flags and tag 0 of ExAllocatePool2, then
- * IRQL, then must-succeed, then the tag. Only then is memory asked for. Here alone is it decided what a
- * failure looks like; without exception handlers a raise is stop 0x1E with the status.
+ * Each door tries the fast path for its plain cases; everything else goes to one judge per family,
+ * which knows the order in which errors win (spec/diagnostics.md 1.7): flags and tag 0 of
+ * ExAllocatePool2, then IRQL, then must-succeed, then the tag. Only then is memory asked for. Here
+ * alone is it decided what a failure looks like; without exception handlers a raise is stop 0x1E
+ * with the status.
  *
  * Session pool is served from the same pages; cold is a hint; special pool is served normally.
  */
+#include "core/stop.h"
 #include "front/pool.h"
 
 #include <wdm.h>
-
-#include "core/stop.h"
 
 EXP_STATIC_ASSERT(EXP_STOP_BAD_POOL_CALLER == BAD_POOL_CALLER, "bugcodes.h");
 EXP_STATIC_ASSERT(EXP_STOP_IRQL_NOT_GREATER_OR_EQUAL == IRQL_NOT_GREATER_OR_EQUAL, "bugcodes.h");
@@ -26,9 +27,10 @@ EXP_STATIC_ASSERT(EXP_PAGE_BYTES == PAGE_SIZE, "spec/api.md 1.10");
 EXP_STATIC_ASSERT(EXP_TAG_PROTECTED == PROTECTED_POOL, "spec/api.md 1.13");
 
 #define TAG_NONE UINT32_C(0x656E6F4E) /* "None" */
-#define TAG_BIG UINT32_C(0x20474942)  /* "BIG " */
+#define TAG_BIG  UINT32_C(0x20474942) /* "BIG " */
 
-/* Required flags that are granted (spec/api.md 2.2); the high half is optional and never refused. */
+/* Required flags that are granted (spec/api.md 2.2); the high half is optional and never refused.
+ */
 #define FLAGS_POOL (POOL_FLAG_NON_PAGED | POOL_FLAG_NON_PAGED_EXECUTE | POOL_FLAG_PAGED)
 #define FLAGS_GRANTED                                                                              \
     (FLAGS_POOL | POOL_FLAG_USE_QUOTA | POOL_FLAG_UNINITIALIZED | POOL_FLAG_SESSION |              \
@@ -70,8 +72,8 @@ static void *fail(const struct request *request, NTSTATUS status)
 }
 
 /* Stop 0xC2 with this deed for a request. */
-static _Noreturn void
-stop(const struct request *request, uint64_t deed, uint64_t p2, uint64_t p3, uint64_t p4)
+static _Noreturn void stop(
+    const struct request *request, uint64_t deed, uint64_t p2, uint64_t p3, uint64_t p4)
 {
     struct exp_stop_about about = { .pool = request->known ? exp_pool_name(request->pool) : NULL,
                                     .size_bytes = request->bytes,
@@ -106,8 +108,10 @@ static void *serve(const struct request *request)
     return block != NULL ? block : fail(request, STATUS_INSUFFICIENT_RESOURCES);
 }
 
-static EXP_NOINLINE void *
-allocate_by_flags(POOL_FLAGS flags, size_t bytes, uint32_t tag, const void *caller)
+static EXP_NOINLINE void *allocate_by_flags(POOL_FLAGS flags,
+                                            size_t bytes,
+                                            uint32_t tag,
+                                            const void *caller)
 {
     uint32_t required = (uint32_t)flags;
     uint32_t pool = required & (uint32_t)FLAGS_POOL;
@@ -160,8 +164,10 @@ EXP_EXPORT PVOID ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG T
     return exp_pool_zero(got.block, NumberOfBytes);
 }
 
-static EXP_NOINLINE void *
-allocate_by_type(POOL_TYPE type, size_t bytes, uint32_t tag, const void *caller)
+static EXP_NOINLINE void *allocate_by_type(POOL_TYPE type,
+                                           size_t bytes,
+                                           uint32_t tag,
+                                           const void *caller)
 {
     uint32_t bits = (uint32_t)type;
     struct request request = {

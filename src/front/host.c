@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host interface over the core: options, the tag table, trim, failures on demand, the stop handler.
- * What an option changes beyond its value is decided here.
+ * The host interface over the core: options, the tag table, trim, failures on demand, the stop
+ * handler. What an option changes beyond its value is decided here.
  */
 #include <expool.h>
 
@@ -10,7 +10,11 @@
 #include "front/pool.h"
 
 /* errno's numbers, which a freestanding file cannot include. */
-enum { HOST_ENOENT = 2, HOST_EBUSY = 16, HOST_EINVAL = 22 };
+enum {
+    HOST_ENOENT = 2,
+    HOST_EBUSY = 16,
+    HOST_EINVAL = 22
+};
 
 static size_t length_of(const char *text)
 {

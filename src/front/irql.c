@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * KeGetCurrentIrql and its family. The level lies in the owner; with it goes what is blocked, by which
- * the fast paths learn that the level forbids a pool without comparing levels.
+ * KeGetCurrentIrql and its family. The level lies in the owner; with it goes what is blocked, by
+ * which the fast paths learn that the level forbids a pool without comparing levels.
  *
  * A thread whose owner cannot be made shares one and stays at PASSIVE_LEVEL: it could not remember.
  */
+#include "core/stop.h"
 #include "front/pool.h"
 
 #include <wdm.h>
-
-#include "core/stop.h"
 
 EXP_STATIC_ASSERT(EXP_POOL_IRQL_PASSIVE == PASSIVE_LEVEL, "spec/api.md 1.10");
 EXP_STATIC_ASSERT(EXP_POOL_IRQL_APC == APC_LEVEL, "spec/api.md 1.10");

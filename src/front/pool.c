@@ -2,16 +2,17 @@
 /*
  * The slow half of the walk, and the malloc face.
  *
- * Allocate: owner -> class -> cache or store (which asks runs, spans, the range and the port) -> number
- * and row of the tag -> state -> counts -> zero. Everything that can fail comes before the first thing
- * that a reader could see; what was taken goes back by one label.
+ * Allocate: owner -> class -> cache or store (which asks runs, spans, the range and the port) ->
+ * number and row of the tag -> state -> counts -> zero. Everything that can fail comes before the
+ * first thing that a reader could see; what was taken goes back by one label.
  *
- * Free: whose address is it (range, map, exactness, state) -> IRQL -> tag -> state -> counts -> cache.
- * The checks come first and stop with no lock held: the shared owner's lock is released before a stop.
+ * Free: whose address is it (range, map, exactness, state) -> IRQL -> tag -> state -> counts ->
+ * cache. The checks come first and stop with no lock held: the shared owner's lock is released
+ * before a stop.
  *
- * Blocks above 64 KiB, and blocks whose tag number does not fit a state, have pages of their own and
- * are always freed here. A request that finds no memory flushes what this thread and the stores keep and
- * tries once more, unless the failure was asked for.
+ * Blocks above 64 KiB, and blocks whose tag number does not fit a state, have pages of their own
+ * and are always freed here. A request that finds no memory flushes what this thread and the stores
+ * keep and tries once more, unless the failure was asked for.
  */
 #include "front/pool.h"
 
@@ -82,8 +83,8 @@ static bool take_slot(struct exp_owner *owner, unsigned bin, struct taken *taken
     return true;
 }
 
-static bool
-take_large(unsigned pool, size_t bytes, size_t alignment, bool donate, struct taken *taken)
+static bool take_large(
+    unsigned pool, size_t bytes, size_t alignment, bool donate, struct taken *taken)
 {
     struct exp_span *large = exp_run_large_make(pool, bytes, alignment, donate);
     if (large == NULL) {
@@ -108,8 +109,7 @@ static bool take(struct exp_owner *owner,
     if (bytes > EXP_CLASS_BYTES_MAX || alignment > EXP_PAGE_BYTES) {
         return take_large(pool, bytes, alignment, donate, taken);
     }
-    return take_slot(
-        owner, pool << EXP_CLASS_BITS | exp_class_of_aligned(bytes, alignment), taken);
+    return take_slot(owner, pool << EXP_CLASS_BITS | exp_class_of_aligned(bytes, alignment), taken);
 }
 
 static void give_back(struct exp_owner *owner, const struct taken *taken, void **twice)
@@ -153,15 +153,18 @@ struct request {
     unsigned pool;
     size_t bytes;
     size_t alignment;
-    uint32_t tag;    /* 0: number is given */
+    uint32_t tag; /* 0: number is given */
     uint32_t number;
     bool zero;
     bool donate;
 };
 
-/* Number and row of the payer; the number moves to a block of its own pages when it is too large. */
-static struct expool_region_row *
-payer(struct exp_owner *owner, const struct request *request, struct taken *taken, uint32_t *number)
+/* Number and row of the payer; the number moves to a block of its own pages when it is too large.
+ */
+static struct expool_region_row *payer(struct exp_owner *owner,
+                                       const struct request *request,
+                                       struct taken *taken,
+                                       uint32_t *number)
 {
     *number = request->tag != 0 ? exp_tag_register(request->tag) : request->number;
     if (*number == 0) {
@@ -191,12 +194,8 @@ static void *allocate(const struct request *request, const void *caller)
         exp_owner_leave(owner);
         return NULL;
     }
-    if (take_or_trim(owner,
-                     request->pool,
-                     request->bytes,
-                     request->alignment,
-                     request->donate,
-                     &taken)) {
+    if (take_or_trim(
+            owner, request->pool, request->bytes, request->alignment, request->donate, &taken)) {
         row = payer(owner, request, &taken, &number);
         if (row == NULL && taken.block != NULL) {
             give_back(owner, &taken, &twice);
@@ -240,8 +239,7 @@ void *exp_pool_allocate(
     struct request request = {
         .pool = pool,
         .bytes = bytes,
-        .alignment =
-            (want & EXP_POOL_CACHE_ALIGNED) != 0 ? EXP_POOL_CACHE_LINE : EXP_GRANULE,
+        .alignment = (want & EXP_POOL_CACHE_ALIGNED) != 0 ? EXP_POOL_CACHE_LINE : EXP_GRANULE,
         .tag = tag,
         .zero = zero,
         .donate = true,
@@ -318,8 +316,9 @@ static void judge_rights(const void *block,
 {
     uint32_t stored = exp_tag_of(number_of(place));
     unsigned irql = exp_pool_irql();
-    struct exp_stop_about about = { block, exp_pool_name(place->pool), place->size_bytes, stored,
-                                    caller };
+    struct exp_stop_about about = {
+        block, exp_pool_name(place->pool), place->size_bytes, stored, caller
+    };
     if (irql > exp_pool_irql_max(place->pool)) {
         exp_stop_now(EXP_STOP_BAD_POOL_CALLER,
                      EXP_STOP_FREE_IRQL,
@@ -331,12 +330,8 @@ static void judge_rights(const void *block,
     bool guarded = (stored & EXP_TAG_PROTECTED) != 0;
     bool same = ((stored ^ tag) & ~EXP_TAG_PROTECTED) == 0;
     if (tag == 0 ? guarded : !same) {
-        exp_stop_now(EXP_STOP_BAD_POOL_CALLER,
-                     EXP_STOP_WRONG_TAG,
-                     (uintptr_t)block,
-                     stored,
-                     tag,
-                     &about);
+        exp_stop_now(
+            EXP_STOP_BAD_POOL_CALLER, EXP_STOP_WRONG_TAG, (uintptr_t)block, stored, tag, &about);
     }
 }
 
@@ -460,7 +455,8 @@ static void move_contents(void *to, void *from, size_t from_held, size_t bytes)
     __builtin_memcpy(to, from, bytes);
 }
 
-/* A small block whose class still fits: nothing to do. Only blocks that the fast path could free. */
+/* A small block whose class still fits: nothing to do. Only blocks that the fast path could free.
+ */
 static bool keeps_class(const void *block, size_t bytes)
 {
     struct exp_owner *owner = exp_port_owner();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The walk: the only place that knows the order of steps of an allocation and of a free. Both fast paths
- * stand here, on one screen; each ends either in a block or, before it has changed anything, in "slow".
+ * The walk: the only place that knows the order of steps of an allocation and of a free. Both fast
+ * paths stand here, on one screen; each ends either in a block or, before it has changed anything,
+ * in "slow".
  *
  * The malloc face (exp_pool_face_*) serves from paged pool, knows no IRQL, no page rule and no tag
  * check, and names the payer by tag number instead of by tag.
@@ -37,7 +38,10 @@ EXP_INLINE unsigned exp_pool_irql_max(unsigned pool)
     return pool == EXP_POOL_PAGED ? EXP_POOL_IRQL_APC : EXP_POOL_IRQL_DISPATCH;
 }
 
-enum { EXP_POOL_ZERO_INLINE_BYTES = 128, EXP_POOL_CACHE_LINE = 64 };
+enum {
+    EXP_POOL_ZERO_INLINE_BYTES = 128,
+    EXP_POOL_CACHE_LINE = 64
+};
 
 /*
  * Zero bytes rounded up to the granule, at least one granule; every class holds that much.
@@ -108,8 +112,10 @@ EXP_INLINE bool exp_pool_allocate_at(struct exp_owner *owner,
 }
 
 /* The same with the tag at its first place, which it nearly always is. */
-EXP_INLINE bool
-exp_pool_try_allocate(unsigned pool, size_t bytes, uint32_t tag, struct exp_pool_got *got)
+EXP_INLINE bool exp_pool_try_allocate(unsigned pool,
+                                      size_t bytes,
+                                      uint32_t tag,
+                                      struct exp_pool_got *got)
 {
     struct exp_owner *owner = exp_port_owner();
     return exp_pool_allocate_at(
@@ -124,8 +130,9 @@ struct exp_pool_start {
 };
 
 /* False: not the start of a slot that the fast path may free. */
-EXP_INLINE bool
-exp_pool_find_start(struct exp_owner *owner, const void *block, struct exp_pool_start *start)
+EXP_INLINE bool exp_pool_find_start(struct exp_owner *owner,
+                                    const void *block,
+                                    struct exp_pool_start *start)
 {
     size_t offset = exp_range_offset(block);
     if (EXP_UNLIKELY(offset >= exp_range.bytes)) {
@@ -172,8 +179,7 @@ EXP_INLINE bool exp_pool_try_free(void *block, uint32_t tag, bool probe)
     const struct exp_owner_tag *place = probe ? exp_owner_probe(owner, start.column, tag)
                                               : exp_owner_place(owner, start.column, tag);
     struct exp_run_entry *top = start.cache->top;
-    if (EXP_UNLIKELY(place->tag != tag ||
-                     exp_atomic_peek(start.state) != place->number ||
+    if (EXP_UNLIKELY(place->tag != tag || exp_atomic_peek(start.state) != place->number ||
                      top == start.cache->end)) {
         return false;
     }
@@ -204,8 +210,8 @@ EXP_INLINE bool exp_pool_try_free_any(void *block, bool irql)
 }
 
 /*
- * Allocate, by the slow path and in its whole order: class, cache or store, run or span, tag number and
- * row, state, counts, zero.
+ * Allocate, by the slow path and in its whole order: class, cache or store, run or span, tag number
+ * and row, state, counts, zero.
  *
  *   pool, bytes   any; 0 bytes give a block of the smallest size
  *   tag           not 0
@@ -220,8 +226,8 @@ void *exp_pool_allocate(
     unsigned pool, size_t bytes, uint32_t tag, unsigned want, const void *caller);
 
 /*
- * Free, by the slow path: judges address, state, IRQL and tag in the order of spec/diagnostics.md 1.7,
- * stops before anything is changed, else frees.
+ * Free, by the slow path: judges address, state, IRQL and tag in the order of
+ * spec/diagnostics.md 1.7, stops before anything is changed, else frees.
  *
  *   tag      0: not compared, except with a protected tag
  *   irql     the current one is judged against the block's pool
@@ -284,7 +290,8 @@ void *exp_pool_face_allocate(size_t bytes, uint32_t number, bool zero);
 /* The same with a power-of-two alignment of any size. */
 void *exp_pool_face_allocate_aligned(size_t bytes, size_t alignment, uint32_t number);
 
-/* Free a block of any pool by the slow path; not NULL. Stops 0xC2 on anything that is not a live block's start. */
+/* Free a block of any pool by the slow path; not NULL. Stops 0xC2 on anything that is not a live
+ * block's start. */
 void exp_pool_face_free(void *block);
 
 /*

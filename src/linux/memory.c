@@ -2,12 +2,14 @@
 /*
  * Address space and memory of a Linux process, for the range.
  *
- * A reservation is an inaccessible private mapping without reserved memory; committing is mprotect, so
- * that the kernel gives pages at the first touch and nothing is ever unmapped. No call here changes
- * errno: the malloc face promises that.
+ * A reservation is an inaccessible private mapping without reserved memory; committing is mprotect,
+ * so that the kernel gives pages at the first touch and nothing is ever unmapped. No call here
+ * changes errno: the malloc face promises that.
  */
 #define _GNU_SOURCE
 #include <expool/port.h>
+
+#include "linux/linux.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +17,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#include "linux/linux.h"
 
 /* Bytes of address space that this process has mapped; 0 when it cannot be read. */
 static size_t mapped_bytes(void)
@@ -52,12 +52,8 @@ void *exp_port_reserve(size_t bytes, size_t alignment)
     char *start = NULL;
     exp_linux_options_read();
     if (bytes <= bytes_allowed()) {
-        char *base = mmap(NULL,
-                          bytes + alignment,
-                          PROT_NONE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                          -1,
-                          0);
+        char *base = mmap(
+            NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (base != MAP_FAILED) {
             size_t before = -(uintptr_t)base & (alignment - 1);
             start = base + before;
@@ -97,8 +93,7 @@ bool exp_port_decommit(void *address, size_t bytes)
 bool exp_port_move(void *to, void *from, size_t bytes)
 {
     int saved = errno;
-    void *moved = mremap(
-        from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+    void *moved = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
     if (moved == MAP_FAILED && errno != EINVAL && errno != EFAULT) {
         /* The kernel may have unmapped the target before it failed: no hole may stay. */
         if (mmap(to,

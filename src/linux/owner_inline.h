@@ -6,8 +6,8 @@
 struct exp_owner;
 
 /* Never NULL: &exp_owner_none until the thread has one. */
-extern __attribute__((visibility("hidden"), tls_model("initial-exec"))) _Thread_local
-    struct exp_owner *exp_linux_owner;
+extern __attribute__((visibility("hidden"),
+                      tls_model("initial-exec"))) _Thread_local struct exp_owner *exp_linux_owner;
 
 static inline __attribute__((always_inline)) struct exp_owner *exp_port_owner(void)
 {

@@ -3,14 +3,14 @@
  * The statistics region as a sealed memory file, mapped at one address for the life of the process.
  *
  * The file has its full size from the start, without memory; its size is sealed. Memory is given in
- * steps before it is touched, by a call that can fail, since a store into a memory file without memory
- * is a fault and not an error. The descriptor is kept as high as may be and closed by exec; it is never
- * used again after the mapping is made, so a program that closes it (and opens another file under the
- * same number) does no harm: readers lose sight of the process, nothing else.
+ * steps before it is touched, by a call that can fail, since a store into a memory file without
+ * memory is a fault and not an error. The descriptor is kept as high as may be and closed by exec;
+ * it is never used again after the mapping is made, so a program that closes it (and opens another
+ * file under the same number) does no harm: readers lose sight of the process, nothing else.
  *
- * A copy of the process gets a file of its own at the same address: the committed steps are copied, the
- * rest stays without memory. Where no file can be had (none left, file size limit) the region is
- * private memory: the pool works, and nobody can read it from outside.
+ * A copy of the process gets a file of its own at the same address: the committed steps are copied,
+ * the rest stays without memory. Where no file can be had (none left, file size limit) the region
+ * is private memory: the pool works, and nobody can read it from outside.
  */
 #define _GNU_SOURCE
 #include <expool/port.h>
@@ -24,7 +24,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { REGION_STEP_BYTES = 16384, REGION_STEPS_MAX = 4096, REGION_FILE_FIRST = 1000 };
+enum {
+    REGION_STEP_BYTES = 16384,
+    REGION_STEPS_MAX = 4096,
+    REGION_FILE_FIRST = 1000
+};
 
 static struct {
     char *address;
@@ -74,12 +78,8 @@ static int make_file(size_t bytes)
 static char *map(void *address, size_t bytes, int file)
 {
     int flags = file >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    void *got = mmap(address,
-                     bytes,
-                     PROT_READ | PROT_WRITE,
-                     flags | (address != NULL ? MAP_FIXED : 0),
-                     file,
-                     0);
+    void *got = mmap(
+        address, bytes, PROT_READ | PROT_WRITE, flags | (address != NULL ? MAP_FIXED : 0), file, 0);
     return got == MAP_FAILED ? NULL : got;
 }
 
@@ -152,11 +152,8 @@ static void *make_copy(void)
         }
     }
     remember(file);
-    if (mremap(copy,
-               region.bytes,
-               region.bytes,
-               MREMAP_MAYMOVE | MREMAP_FIXED,
-               region.address) == MAP_FAILED) {
+    if (mremap(copy, region.bytes, region.bytes, MREMAP_MAYMOVE | MREMAP_FIXED, region.address) ==
+        MAP_FAILED) {
         return NULL;
     }
     return region.address;

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The table at exit (option report): what each tag and module of this process used, largest first.
- * It is made when the library is unloaded at the end of the process, from the same rows that everybody
- * reads, in the process's own memory; nothing here is on any other path.
+ * It is made when the library is unloaded at the end of the process, from the same rows that
+ * everybody reads, in the process's own memory; nothing here is on any other path.
  */
 #define _GNU_SOURCE
 #include <expool.h>
+
+#include "base/format.h"
+#include "core/option.h"
+#include "core/owner.h"
+#include "linux/linux.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,12 +19,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/format.h"
-#include "core/option.h"
-#include "core/owner.h"
-#include "linux/linux.h"
-
-enum { REPORT_ROWS_MAX = 4096, REPORT_LINE_BYTES = 512 };
+enum {
+    REPORT_ROWS_MAX = 4096,
+    REPORT_LINE_BYTES = 512
+};
 
 /* The report's file; %p in its name is the process id. */
 static int open_report(const char *name)
@@ -107,12 +110,13 @@ static __attribute__((destructor)) void report_at_exit(void)
     count = exp_min(count, REPORT_ROWS_MAX);
     qsort(rows, count, sizeof(*rows), by_bytes);
     char head[128];
-    int length = snprintf(head,
-                          sizeof(head),
-                          "expool: process %d at exit\n"
-                          " Tag  Type        Allocs        Frees       Diff         Bytes  Per Alloc"
-                          "  Module\n",
-                          (int)getpid());
+    int length =
+        snprintf(head,
+                 sizeof(head),
+                 "expool: process %d at exit\n"
+                 " Tag  Type        Allocs        Frees       Diff         Bytes  Per Alloc"
+                 "  Module\n",
+                 (int)getpid());
     exp_linux_write(file, head, (size_t)length);
     for (size_t index = 0; index < count; index++) {
         print_row(file, &rows[index]);

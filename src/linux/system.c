@@ -2,13 +2,18 @@
 /*
  * Threads, clock, sleep, options and the end of a process, for the core.
  *
- * A thread's owner lies in one thread variable; a key's destructor ends it. Whoever allocates in that
- * thread afterwards (libc and later destructors do) is told that it is past its end. The options come
- * from the environment as the process got it, unless it gained privileges.
+ * A thread's owner lies in one thread variable; a key's destructor ends it. Whoever allocates in
+ * that thread afterwards (libc and later destructors do) is told that it is past its end. The
+ * options come from the environment as the process got it, unless it gained privileges.
  */
 #define _GNU_SOURCE
 #include <expool.h>
 #include <expool/port.h>
+
+#include "base/format.h"
+#include "core/option.h"
+#include "core/owner.h"
+#include "linux/linux.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -24,12 +29,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/format.h"
-#include "core/option.h"
-#include "core/owner.h"
-#include "linux/linux.h"
-
-enum { SYSTEM_FRAMES = 13, SYSTEM_ENVIRONMENT_BYTES = 32768 };
+enum {
+    SYSTEM_FRAMES = 13,
+    SYSTEM_ENVIRONMENT_BYTES = 32768
+};
 
 _Thread_local struct exp_owner *exp_linux_owner = &exp_owner_none;
 
@@ -182,8 +185,8 @@ static void describe_address(struct exp_text *text, uintptr_t address)
 }
 
 /*
- * The caller first; then as far as frame pointers lead, upward on the stack only. Code without frame
- * pointers ends the list early.
+ * The caller first; then as far as frame pointers lead, upward on the stack only. Code without
+ * frame pointers ends the list early.
  */
 size_t exp_port_describe(const void *caller, char *buffer, size_t size)
 {
@@ -289,9 +292,9 @@ void exp_linux_options_read(void)
     if (getauxval(AT_SECURE) != 0) {
         return;
     }
-    const char *value =
-        environ != NULL ? getenv("EXPOOL_OPTIONS")
-                        : value_from_kernel("EXPOOL_OPTIONS", environment, sizeof(environment));
+    const char *value = environ != NULL
+                            ? getenv("EXPOOL_OPTIONS")
+                            : value_from_kernel("EXPOOL_OPTIONS", environment, sizeof(environment));
     if (value != NULL) {
         parse_options(value);
     }

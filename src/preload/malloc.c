@@ -2,39 +2,39 @@
 /*
  * The malloc face: glibc's allocation functions over the pool.
  *
- * This file owns nothing but the translation. A call's payer is the module that called (module.h); the
- * work is done by exp_pool_face_*; here are errno, the rules about sizes and alignments, and the
- * functions that only report. All of glibc's functions are here, so that no block of one heap can reach
- * a function of the other. The list: the names among those that `nm -D libc.so.6` of glibc 2.36 shows
- * which allocate, free or describe the heap and are neither GLIBC_PRIVATE nor hooks -
+ * This file owns nothing but the translation. A call's payer is the module that called (module.h);
+ * the work is done by exp_pool_face_*; here are errno, the rules about sizes and alignments, and
+ * the functions that only report. All of glibc's functions are here, so that no block of one heap
+ * can reach a function of the other. The list: the names among those that `nm -D libc.so.6` of
+ * glibc 2.36 shows which allocate, free or describe the heap and are neither GLIBC_PRIVATE nor
+ * hooks -
  *
  *     malloc calloc realloc reallocarray free cfree
  *     memalign aligned_alloc posix_memalign valloc pvalloc
  *     malloc_usable_size malloc_trim mallopt mallinfo mallinfo2 malloc_stats malloc_info
  *
- * - eighteen. cfree cannot be linked since glibc 2.26; old programs still ask for cfree@GLIBC_2.2.5.
- * glibc also shows eight aliases in the implementation's name space (__libc_malloc and so on), which by
- * their purpose reach glibc's own heap whatever has been put in front of it. They are left alone: such
- * a block must go back by __libc_free.
+ * - eighteen. cfree cannot be linked since glibc 2.26; old programs still ask for
+ * cfree@GLIBC_2.2.5. glibc also shows eight aliases in the implementation's name space
+ * (__libc_malloc and so on), which by their purpose reach glibc's own heap whatever has been put in
+ * front of it. They are left alone: such a block must go back by __libc_free.
  *
- * Where glibc and the standards differ, glibc's behaviour is kept: an alignment that is no power of two
- * is rounded up to one; realloc to 0 bytes frees and returns NULL. Two things are on purpose not
- * glibc's: posix_memalign leaves errno alone also when it fails (POSIX gives the error as its result),
- * and mallopt answers 0 to a parameter that does not exist. mallopt's parameters describe glibc's
- * arenas; they are accepted and change nothing.
+ * Where glibc and the standards differ, glibc's behaviour is kept: an alignment that is no power of
+ * two is rounded up to one; realloc to 0 bytes frees and returns NULL. Two things are on purpose
+ * not glibc's: posix_memalign leaves errno alone also when it fails (POSIX gives the error as its
+ * result), and mallopt answers 0 to a parameter that does not exist. mallopt's parameters describe
+ * glibc's arenas; they are accepted and change nothing.
  *
- * The functions that serve programs hold no lock and keep no state here, call no function of libc on
- * their fast paths, and so work before libc has started, in destructors of thread variables, and in the
- * child of a fork. No function here calls another of the exported ones, whose place a program may have
- * taken by its own.
+ * The functions that serve programs hold no lock and keep no state here, call no function of libc
+ * on their fast paths, and so work before libc has started, in destructors of thread variables, and
+ * in the child of a fork. No function here calls another of the exported ones, whose place a
+ * program may have taken by its own.
  */
-#include "preload/module.h"
-
 #include <expool.h>
 #include <expool/region.h>
 
 #include "core/tag.h"
 #include "front/pool.h"
+#include "preload/module.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -231,7 +231,8 @@ EXP_EXPORT size_t malloc_usable_size(void *block)
     return block == NULL ? 0 : exp_pool_face_size(block);
 }
 
-/* Bytes in blocks now: all that was freed is read first, so that a running program gives no nonsense. */
+/* Bytes in blocks now: all that was freed is read first, so that a running program gives no
+ * nonsense. */
 static uint64_t live_bytes(const struct expool_region_header *region)
 {
     const struct expool_region_section *section = &region->section[EXPOOL_SECTION_ROWS];
@@ -253,7 +254,7 @@ static uint64_t live_bytes(const struct expool_region_header *region)
 static struct totals totals_now(void)
 {
     const struct expool_region_header *region = exp_tag_region();
-    struct totals totals = {0};
+    struct totals totals = { 0 };
 
     if (region == NULL) {
         return totals;

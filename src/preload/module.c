@@ -9,28 +9,29 @@
  *     process   512 entries, hash of file name -> number known[], write-once, no lock
  *     tags      exp_tag_register_module                  makes the number
  *
- * Between the first two stands _dl_find_object, which turns an address into a link map without a lock
- * and without an allocation: the unwinder calls it from anywhere. It exists since glibc 2.35, and it
- * answers before the dynamic linker has finished starting.
+ * Between the first two stands _dl_find_object, which turns an address into a link map without a
+ * lock and without an allocation: the unwinder calls it from anywhere. It exists since glibc 2.35,
+ * and it answers before the dynamic linker has finished starting.
  *
- * Stale pages. dlclose and a later dlopen can put another module on a page that threads remember. The
- * dynamic linker cannot load a module without allocating its link map, by calloc, from its own code,
- * before any page of the module is mapped. So its pages are never remembered: its calls always come
- * here, and each changes the salt in every key. Soundness: an entry of the page under the new salt can
- * only be made by code that runs on the page, which by then is the new module's. A thread that read the
- * salt before the change makes an entry that no longer matches, which costs one more look-up. Relaxed
- * order is enough, since a thread that runs code of the new module got there by synchronizing with the
- * thread that loaded it. The salt starts odd and moves by an even constant with an odd half: keys are
- * never 0, and one page has the same key again only after 2^63 changes.
- * The limit: code that was put on an unloaded module's pages without the dynamic linker (a JIT) is paid
- * by the former module until the next dlopen or new thread stack.
+ * Stale pages. dlclose and a later dlopen can put another module on a page that threads remember.
+ * The dynamic linker cannot load a module without allocating its link map, by calloc, from its own
+ * code, before any page of the module is mapped. So its pages are never remembered: its calls
+ * always come here, and each changes the salt in every key. Soundness: an entry of the page under
+ * the new salt can only be made by code that runs on the page, which by then is the new module's. A
+ * thread that read the salt before the change makes an entry that no longer matches, which costs
+ * one more look-up. Relaxed order is enough, since a thread that runs code of the new module got
+ * there by synchronizing with the thread that loaded it. The salt starts odd and moves by an even
+ * constant with an odd half: keys are never 0, and one page has the same key again only after 2^63
+ * changes. The limit: code that was put on an unloaded module's pages without the dynamic linker (a
+ * JIT) is paid by the former module until the next dlopen or new thread stack.
  *
- * File names that two modules share are one module. Names are told apart by 64 bits of hash in known[];
- * the tag table itself keeps the name. Nothing is ever removed: a module that comes back gets its number
- * back. When known[] is full, the tag table is asked each time, slower and just as right.
+ * File names that two modules share are one module. Names are told apart by 64 bits of hash in
+ * known[]; the tag table itself keeps the name. Nothing is ever removed: a module that comes back
+ * gets its number back. When known[] is full, the tag table is asked each time, slower and just as
+ * right.
  *
- * A fork may copy an entry of known[] that a thread was about to write; the child leaves that one entry
- * alone and uses the next.
+ * A fork may copy an entry of known[] that a thread was about to write; the child leaves that one
+ * entry alone and uses the next.
  *
  * This file allocates nothing, takes no lock of its own, and keeps errno.
  */
@@ -154,7 +155,8 @@ static const char *program_path(char *buffer, size_t size_bytes)
     return given != NULL && given[0] != '\0' ? given : "program";
 }
 
-/* Number the tag table has or makes for a module; 0: no memory. Needs a page of stack, once a module. */
+/* Number the tag table has or makes for a module; 0: no memory. Needs a page of stack, once a
+ * module. */
 static EXP_NOINLINE uint32_t number_of_path(const char *path)
 {
     char buffer[PATH_MAX];
@@ -203,7 +205,8 @@ uint32_t exp_module_get(const void *caller)
     const uint64_t key = exp_module_key((uintptr_t)caller); /* before the look-up, see above */
     const int saved_errno = errno;
     struct dl_find_object object;
-    /* The first call of all starts the pool, which reads the options; in a child it mends the locks. */
+    /* The first call of all starts the pool, which reads the options; in a child it mends the
+     * locks. */
     exp_owner_leave(exp_owner_enter());
     const uint32_t fixed_tag = exp_option_face_tag();
     bool found = fixed_tag == 0 && _dl_find_object((void *)(uintptr_t)caller, &object) == 0;

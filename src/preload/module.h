@@ -2,9 +2,9 @@
 /*
  * Which module called: a return address into the tag number of the file that the code belongs to.
  *
- * The fast half is inline: a small table per thread, keyed by code page. A key is the page's address
- * mixed with exp_module_salt, which changes whenever the dynamic linker itself allocates; so what was
- * learnt about a page before a dlopen is not believed after it. See module.c.
+ * The fast half is inline: a small table per thread, keyed by code page. A key is the page's
+ * address mixed with exp_module_salt, which changes whenever the dynamic linker itself allocates;
+ * so what was learnt about a page before a dlopen is not believed after it. See module.c.
  */
 #ifndef EXP_MODULE_H
 #define EXP_MODULE_H
@@ -66,11 +66,10 @@ EXP_INLINE uint32_t exp_module_find(const void *caller)
  * Tag number of the caller, by asking the dynamic linker; remembers it for this thread.
  *
  *   caller    return address, or any address inside the code
- *   returns   tag number of its module, of the tag `Anon` for code of no file, or of the fixed tag when
- *             option `tag` names one; 0: no memory for a new tag
- *   locks     none of its own; exp_tag_register_module may take the tag table's
- *   owns      nothing; allocates nothing; errno is kept
- *   source    product.md 3 and 4 (option tag); _dl_find_object(3)
+ *   returns   tag number of its module, of the tag `Anon` for code of no file, or of the fixed tag
+ * when option `tag` names one; 0: no memory for a new tag locks     none of its own;
+ * exp_tag_register_module may take the tag table's owns      nothing; allocates nothing; errno is
+ * kept source    product.md 3 and 4 (option tag); _dl_find_object(3)
  */
 EXP_COLD EXP_HIDDEN uint32_t exp_module_get(const void *caller);
 

@@ -2,35 +2,36 @@
 /*
  * C++: every form of operator new and delete, under the names the Itanium C++ ABI gives them.
  *
- * There is no C++ in this library and no dependency on a C++ runtime. What only such a runtime can do -
- * tell the new_handler, throw std::bad_alloc, catch - is found by name in the one the program has,
- * when an allocation fails and not before.
+ * There is no C++ in this library and no dependency on a C++ runtime. What only such a runtime can
+ * do - tell the new_handler, throw std::bad_alloc, catch - is found by name in the one the program
+ * has, when an allocation fails and not before.
  *
- * The standard lets a program replace some forms and says what the others then do: new[] calls new, the
- * nothrow forms call the throwing ones, sized delete calls the plain one, and so on. A program that
- * replaces operator new(size_t) and delete(void *) only must get its own through every other form.
- * So each derived form asks whether its base is still the one defined here - the dynamic linker has
- * decided long ago, the answer is one load and one compare - and if not, calls the base:
+ * The standard lets a program replace some forms and says what the others then do: new[] calls new,
+ * the nothrow forms call the throwing ones, sized delete calls the plain one, and so on. A program
+ * that replaces operator new(size_t) and delete(void *) only must get its own through every other
+ * form. So each derived form asks whether its base is still the one defined here - the dynamic
+ * linker has decided long ago, the answer is one load and one compare - and if not, calls the base:
  *
  *     new[](n)            -> new(n)                delete[](p)         -> delete(p)
  *     new(n, nothrow)     -> new(n)                delete(p, n)        -> delete(p)
  *     new[](n, nothrow)   -> new[](n)              delete[](p, n)      -> delete[](p)
- *     and the same with std::align_val_t           delete(p, nothrow)  -> delete(p), delete[] likewise
+ *     and the same with std::align_val_t           delete(p, nothrow)  -> delete(p), delete[]
+ * likewise
  *
  * The bases are weak, so that the compiler believes that they can be replaced.
  *
- * Failure: the installed new_handler is called and the allocation tried again, for as long as one is
- * installed; it ends by memory, by an exception of the handler, or by its removal. Then std::bad_alloc
- * is thrown. A nothrow form must turn an exception of the handler into NULL, which C cannot catch: it
- * hands the call to the runtime's own nothrow form, which calls our throwing form inside try and catch.
- * Without any runtime in reach there is no handler and nobody who could catch: operator new says so
- * on stderr and aborts.
+ * Failure: the installed new_handler is called and the allocation tried again, for as long as one
+ * is installed; it ends by memory, by an exception of the handler, or by its removal. Then
+ * std::bad_alloc is thrown. A nothrow form must turn an exception of the handler into NULL, which C
+ * cannot catch: it hands the call to the runtime's own nothrow form, which calls our throwing form
+ * inside try and catch. Without any runtime in reach there is no handler and nobody who could
+ * catch: operator new says so on stderr and aborts.
  *
- * This file holds no state and takes no lock. Compiled with -fexceptions: handlers throw through it.
+ * This file holds no state and takes no lock. Compiled with -fexceptions: handlers throw through
+ * it.
  */
-#include "preload/module.h"
-
 #include "front/pool.h"
+#include "preload/module.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -38,7 +39,7 @@
 #include <unistd.h>
 
 #define CALLER() __builtin_return_address(0)
-#define BASE __attribute__((weak)) EXP_EXPORT
+#define BASE     __attribute__((weak)) EXP_EXPORT
 
 typedef void handler_function(void);
 
@@ -63,7 +64,8 @@ static void own_delete_aligned(void *, size_t) __attribute__((alias("_ZdlPvSt11a
 static void own_delete_array_aligned(void *, size_t)
     __attribute__((alias("_ZdaPvSt11align_val_t")));
 
-/* ---- What only a C++ runtime can do -------------------------------------------------------------- */
+/* ---- What only a C++ runtime can do
+ * -------------------------------------------------------------- */
 
 /*
  * A function of the program's C++ runtime, or NULL.
@@ -90,8 +92,8 @@ static EXP_COLD void *runtime_find(void *scope, const char *name)
 /* The installed new_handler, or NULL. */
 static EXP_COLD handler_function *installed_handler(void)
 {
-    handler_function *(*get_new_handler)(void) = runtime_find(RTLD_DEFAULT,
-                                                              "_ZSt15get_new_handlerv");
+    handler_function *(*get_new_handler)(void) =
+        runtime_find(RTLD_DEFAULT, "_ZSt15get_new_handlerv");
     return get_new_handler == NULL ? NULL : get_new_handler();
 }
 
@@ -110,7 +112,8 @@ static EXP_COLD _Noreturn void throw_bad_alloc(void)
     abort();
 }
 
-/* ---- Allocation ---------------------------------------------------------------------------------- */
+/* ---- Allocation
+ * ---------------------------------------------------------------------------------- */
 
 /* One attempt; alignment 0: any. */
 static EXP_COLD void *attempt(size_t bytes, size_t alignment, const void *caller)
@@ -190,7 +193,8 @@ BASE void *_ZnamSt11align_val_t(size_t bytes, size_t alignment)
     return allocate_aligned(bytes, alignment, CALLER());
 }
 
-/* ---- Allocation without an exception ------------------------------------------------------------- */
+/* ---- Allocation without an exception
+ * ------------------------------------------------------------- */
 
 /*
  * The rare half of new(n, nothrow) and new[](n, nothrow).
@@ -293,7 +297,8 @@ EXP_EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t bytes,
                            CALLER());
 }
 
-/* ---- Delete -------------------------------------------------------------------------------------- */
+/* ---- Delete
+ * -------------------------------------------------------------------------------------- */
 
 EXP_INLINE void release(void *block)
 {
@@ -367,19 +372,15 @@ BASE void _ZdlPvSt11align_val_t(void *block, size_t alignment)
 
 BASE void _ZdaPvSt11align_val_t(void *block, size_t alignment)
 {
-    release_aligned_by(_ZdlPvSt11align_val_t,
-                       _ZdlPvSt11align_val_t == own_delete_aligned,
-                       block,
-                       alignment);
+    release_aligned_by(
+        _ZdlPvSt11align_val_t, _ZdlPvSt11align_val_t == own_delete_aligned, block, alignment);
 }
 
 EXP_EXPORT void _ZdlPvmSt11align_val_t(void *block, size_t bytes, size_t alignment)
 {
     (void)bytes;
-    release_aligned_by(_ZdlPvSt11align_val_t,
-                       _ZdlPvSt11align_val_t == own_delete_aligned,
-                       block,
-                       alignment);
+    release_aligned_by(
+        _ZdlPvSt11align_val_t, _ZdlPvSt11align_val_t == own_delete_aligned, block, alignment);
 }
 
 EXP_EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *block,
@@ -387,10 +388,8 @@ EXP_EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *block,
                                                     const void *nothrow)
 {
     (void)nothrow;
-    release_aligned_by(_ZdlPvSt11align_val_t,
-                       _ZdlPvSt11align_val_t == own_delete_aligned,
-                       block,
-                       alignment);
+    release_aligned_by(
+        _ZdlPvSt11align_val_t, _ZdlPvSt11align_val_t == own_delete_aligned, block, alignment);
 }
 
 EXP_EXPORT void _ZdaPvmSt11align_val_t(void *block, size_t bytes, size_t alignment)
