@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 struct exp_owner;
+struct expool_stop;
 
 enum exp_port_access {
     EXP_PORT_NONE,       /* every touch faults */
@@ -104,7 +105,7 @@ bool exp_port_region_commit(size_t offset, size_t bytes);
 bool exp_port_owner_set(struct exp_owner *owner);
 
 /* Print a finished report and end. Concurrent callers: the first report is printed whole. */
-_Noreturn void exp_port_stop(const char *report, size_t length);
+_Noreturn void exp_port_stop(const struct expool_stop *stop, const char *name);
 
 /*
  * Describe the stack and the calling module for a report.

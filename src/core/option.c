@@ -11,7 +11,7 @@ enum kind {
     KIND_NUMBER,
     KIND_SWITCH,
     KIND_TAG,
-    KIND_REPORT
+    KIND_FILE
 };
 
 struct row {
@@ -30,8 +30,10 @@ static const struct row option_rows[EXP_OPTION_COUNT] = {
         "bytes the nonpaged pools may hold: a size, or unlimited" },
     [EXP_OPTION_TAG] = { "tag", KIND_TAG, true, UINT32_MAX,
         "tag of malloc'ed blocks: module, or four characters" },
-    [EXP_OPTION_REPORT] = { "report", KIND_REPORT, true, 0,
+    [EXP_OPTION_REPORT] = { "report", KIND_FILE, true, 0,
         "table at exit: off, stderr, or a file name (%p = process id)" },
+    [EXP_OPTION_STOP_JSON] = { "stop_json", KIND_FILE, true, 0,
+        "a stop also as JSON: off, or a file name (%p = process id)" },
     [EXP_OPTION_PURGE_MS] = { "purge_ms", KIND_NUMBER, false, 86400000,
         "age in ms after which free pages go back to the system" },
     [EXP_OPTION_FRONT_CACHE] = { "front_cache", KIND_SWITCH, false, 1,
@@ -58,7 +60,7 @@ uint64_t exp_option_values[EXP_OPTION_COUNT] = {
     [EXP_OPTION_HUGEPAGES] = 1,
 };
 
-static char option_report[EXP_OPTION_TEXT_BYTES];
+static char option_files[2][EXP_OPTION_TEXT_BYTES]; /* report, stop_json */
 
 static size_t text_bytes(const char *text)
 {
@@ -121,14 +123,20 @@ static bool parse_tag(const char *text, size_t bytes, uint64_t *value)
     return true;
 }
 
-static bool parse_report(const char *text, size_t bytes)
+static char *file_of(enum exp_option option)
 {
-    if (bytes == 0 || bytes >= sizeof(option_report)) {
+    return option_files[option == EXP_OPTION_STOP_JSON];
+}
+
+static bool parse_file(enum exp_option option, const char *text, size_t bytes)
+{
+    char *file = file_of(option);
+    if (bytes == 0 || bytes >= EXP_OPTION_TEXT_BYTES) {
         return false;
     }
     bytes = same(text, bytes, "off") ? 0 : bytes;
-    __builtin_memcpy(option_report, text, bytes);
-    option_report[bytes] = '\0';
+    __builtin_memcpy(file, text, bytes);
+    file[bytes] = '\0';
     return true;
 }
 
@@ -146,8 +154,8 @@ static bool parse(const struct row *row, const char *text, size_t bytes, uint64_
         return parse_number(text, bytes, false, value) && *value <= row->largest;
     case KIND_TAG:
         return parse_tag(text, bytes, value);
-    case KIND_REPORT:
-        return parse_report(text, bytes);
+    case KIND_FILE:
+        return parse_file((enum exp_option)(row - option_rows), text, bytes);
     }
     return false;
 }
@@ -184,8 +192,8 @@ void exp_option_print(enum exp_option option, struct exp_text *text)
     uint64_t value = exp_option_value(option);
     exp_format_words(text, row->name);
     exp_format_words(text, "=");
-    if (row->kind == KIND_REPORT) {
-        exp_format_words(text, option_report[0] == '\0' ? "off" : option_report);
+    if (row->kind == KIND_FILE) {
+        exp_format_words(text, file_of(option)[0] == '\0' ? "off" : file_of(option));
     } else if (row->kind == KIND_TAG && value != 0) {
         exp_format_tag(text, (uint32_t)value);
     } else if (row->kind == KIND_TAG) {
@@ -197,9 +205,9 @@ void exp_option_print(enum exp_option option, struct exp_text *text)
     }
 }
 
-const char *exp_option_report(void)
+const char *exp_option_file(enum exp_option option)
 {
-    return option_report;
+    return file_of(option);
 }
 
 const char *exp_option_name(enum exp_option option)

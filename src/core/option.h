@@ -14,6 +14,7 @@ enum exp_option {
     EXP_OPTION_NONPAGED_LIMIT, /* bytes; UINT64_MAX = unlimited */
     EXP_OPTION_TAG,            /* malloc face: 0 = by module, else the tag */
     EXP_OPTION_REPORT,         /* text: empty, "stderr" or a file name */
+    EXP_OPTION_STOP_JSON,      /* text: empty or a file name */
     EXP_OPTION_PURGE_MS,       /* age of free pages that go back to the system */
     EXP_OPTION_FRONT_CACHE,    /* 0 or 1 */
     EXP_OPTION_TAIL_REUSE,     /* 0 or 1: the unused end of a big block serves small ones */
@@ -46,8 +47,8 @@ EXP_INLINE uint32_t exp_option_face_tag(void)
     return (uint32_t)exp_option_value(EXP_OPTION_TAG);
 }
 
-/* Text of EXP_OPTION_REPORT. */
-const char *exp_option_report(void);
+/* Text of EXP_OPTION_REPORT or EXP_OPTION_STOP_JSON; empty when off. */
+const char *exp_option_file(enum exp_option option);
 
 /*
  * Set an option from text; what follows from the new value is the caller's business.

@@ -538,3 +538,20 @@ void exp_owner_child(void)
     }
     tables_fill(&exp_owners.common);
 }
+
+struct exp_owner *exp_owner_first(void)
+{
+    return exp_owners.list;
+}
+
+void exp_owner_hold(void)
+{
+    exp_lock_acquire(&exp_owners.common_lock);
+    exp_lock_acquire(&exp_owners.lock);
+}
+
+void exp_owner_release(void)
+{
+    exp_lock_release(&exp_owners.lock);
+    exp_lock_release(&exp_owners.common_lock);
+}

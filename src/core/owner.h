@@ -131,4 +131,13 @@ void exp_owner_exit(struct exp_owner *owner);
  */
 void exp_owner_child(void);
 
+/* For verify.h: all owners but the shared one, dead ones too, by ->next. */
+struct exp_owner *exp_owner_first(void);
+
+/* For verify.h: nobody is born, dies or uses the shared owner until exp_owner_release. */
+void exp_owner_hold(void);
+
+/* The opposite. */
+void exp_owner_release(void);
+
 #endif

@@ -644,3 +644,8 @@ void exp_run_rebuild(struct exp_span *run)
         }
     }
 }
+
+struct exp_link *exp_run_offers(unsigned pool, unsigned bin)
+{
+    return bin < RUN_TAIL_BINS ? &run_lists.tails[pool][bin] : NULL;
+}

@@ -135,4 +135,7 @@ void exp_run_child(bool torn);
  */
 void exp_run_rebuild(struct exp_span *run);
 
+/* For verify.h: blocks that offer tails of a pool, by ->age and KiB; NULL: no such bin. */
+struct exp_link *exp_run_offers(unsigned pool, unsigned bin);
+
 #endif

@@ -535,3 +535,32 @@ void exp_span_child(void)
     }
     list_reset();
 }
+
+bool exp_span_bin_at(unsigned pool, bool zero, unsigned bin, struct exp_span_bin *view)
+{
+    if (bin >= SPAN_BINS) {
+        return false;
+    }
+    struct set *set = &span_lists.sets[pool][zero];
+    *view = (struct exp_span_bin){
+        .spans = &set->bins[bin],
+        .word = &set->words[bin / 64],
+        .mask = (uint64_t)1 << (bin % 64),
+    };
+    return true;
+}
+
+unsigned exp_span_bin_of(size_t pages)
+{
+    return bin_of(pages);
+}
+
+struct exp_link *exp_span_dirty(void)
+{
+    return &span_lists.dirty;
+}
+
+struct exp_link *exp_span_unused(void)
+{
+    return &span_lists.unused;
+}

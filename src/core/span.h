@@ -156,4 +156,21 @@ void exp_span_record_give(struct exp_span *span);
  */
 void exp_span_child(void);
 
+/* One bin of free spans, as verify.h sees it; under the span lock. */
+struct exp_span_bin {
+    struct exp_link *spans; /* by ->link */
+    uint64_t *word;         /* word of the set's map of bins, and the bit of this one */
+    uint64_t mask;
+};
+
+/* For verify.h: a bin of the clean (zero) or dirty spans of a pool; false: there is no such bin. */
+bool exp_span_bin_at(unsigned pool, bool zero, unsigned bin, struct exp_span_bin *view);
+
+/* For verify.h: the bin that free spans of pages lie in. */
+unsigned exp_span_bin_of(size_t pages);
+
+/* For verify.h: all dirty spans by ->age, oldest first; all unused records by ->link. */
+struct exp_link *exp_span_dirty(void);
+struct exp_link *exp_span_unused(void);
+
 #endif

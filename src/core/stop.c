@@ -181,6 +181,21 @@ static void print_about(struct exp_text *text, const struct exp_stop_about *abou
     }
 }
 
+/* Other rules that the same call broke (spec/diagnostics.md 1.7). */
+static void print_additional(struct exp_text *text, const struct exp_stop_about *about)
+{
+    for (unsigned index = 0; index < EXP_STOP_ADDITIONAL; index++) {
+        const struct words *words = words_of(EXP_STOP_BAD_POOL_CALLER, about->additional[index]);
+        if (about->additional[index] != 0 && words != NULL) {
+            exp_format_words(text, index == 0 ? "ADDITIONAL_VIOLATIONS:\n  0xC2/0x" : "  0xC2/0x");
+            exp_format_hex(text, about->additional[index], 2);
+            exp_format_words(text, "  ");
+            exp_format_words(text, words->sentence);
+            exp_format_words(text, "\n");
+        }
+    }
+}
+
 _Noreturn void exp_stop_now(uint32_t code,
                             uint64_t p1,
                             uint64_t p2,
@@ -204,12 +219,13 @@ _Noreturn void exp_stop_now(uint32_t code,
     exp_format_start(&text, report, sizeof(report));
     print_head(&text, &stop);
     print_about(&text, about);
+    print_additional(&text, about);
     exp_port_describe(about->caller, stack, sizeof(stack));
     exp_format_words(&text, stack);
     if (exp_stop.handler != NULL) {
         exp_stop.handler(&stop, exp_stop.context);
     }
-    exp_port_stop(report, text.length_bytes);
+    exp_port_stop(&stop, name_of(code));
 }
 
 void exp_stop_record_to(uint64_t *record)

@@ -42,6 +42,10 @@ enum exp_stop_heap_damage {
     EXP_STOP_HEAP_DOUBLE_FREE = 0x11,
 };
 
+enum {
+    EXP_STOP_ADDITIONAL = 3
+};
+
 /* What a report says beside the parameters; zero fields are not known. */
 struct exp_stop_about {
     const void *block;
@@ -49,6 +53,8 @@ struct exp_stop_about {
     uint64_t size_bytes;
     uint32_t tag;
     const void *caller; /* return address of the public routine */
+    uint16_t
+        additional[EXP_STOP_ADDITIONAL]; /* deeds of 0xC2 that the same call did too; 0 = none */
 };
 
 /*

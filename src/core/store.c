@@ -273,3 +273,22 @@ bool exp_store_child(unsigned bin)
     rebuild(&exp_stores[bin], bin);
     return true;
 }
+
+void exp_store_view(unsigned bin, struct exp_store_view *view)
+{
+    struct exp_store *store = &exp_stores[bin];
+    *view = (struct exp_store_view){
+        .lock = &store->lock,
+        .runs = store->runs,
+        .quarters = STORE_QUARTERS,
+        .empty = &store->empty,
+        .batch_count = store->batch_count,
+    };
+}
+
+struct exp_run_entry *exp_store_batch(unsigned bin, unsigned index, size_t *count)
+{
+    struct batch *batch = exp_stores[bin].batches[index];
+    *count = batch->count;
+    return batch->entries;
+}

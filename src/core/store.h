@@ -49,4 +49,19 @@ void exp_store_trim(void);
  */
 EXP_MUST_USE bool exp_store_child(unsigned bin);
 
+/* What verify.h sees of a store; the caller holds its lock. */
+struct exp_store_view {
+    struct exp_lock *lock;
+    struct exp_link *runs; /* quarters lists by ->link, fullest first */
+    unsigned quarters;     /* ->quarter of a run in no list, too */
+    uint32_t *empty;
+    uint32_t batch_count;
+};
+
+/* For verify.h: the store of a bin. locks: none; what the view points at is under its lock. */
+void exp_store_view(unsigned bin, struct exp_store_view *view);
+
+/* For verify.h: entries of one waiting batch. locks: caller holds the store lock. */
+struct exp_run_entry *exp_store_batch(unsigned bin, unsigned index, size_t *count);
+
 #endif

@@ -486,3 +486,18 @@ void exp_tag_child(const struct exp_tag_live *live)
         exp_range_heap_give(EXP_RANGE_KEPT, sums, sum_bytes);
     }
 }
+
+uint32_t exp_tag_row_number(uint32_t number)
+{
+    return number < exp_tag_count() ? exp_atomic_load_acquire(&exp_tag.names)[number].row_number
+                                    : 0;
+}
+
+const struct expool_region_row *exp_tag_row_at(uint32_t index, uint32_t *key)
+{
+    if (index >= exp_tag.row_count) {
+        return NULL;
+    }
+    *key = exp_atomic_load_acquire((uint32_t *)section_at(EXPOOL_SECTION_ROW_KEYS) + index);
+    return (struct expool_region_row *)section_at(EXPOOL_SECTION_ROWS) + index;
+}

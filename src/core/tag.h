@@ -93,4 +93,10 @@ void exp_tag_child(const struct exp_tag_live *live);
 /* In the copy of a process, before anything else: reset the lock. */
 void exp_tag_child_lock(void);
 
+/* Number whose rows a number (in use) counts in: that of its tag without the top bit. irql: any. */
+uint32_t exp_tag_row_number(uint32_t number);
+
+/* For verify.h: row by index and its key; NULL: no such row. A key of ~0: not yet used. */
+const struct expool_region_row *exp_tag_row_at(uint32_t index, uint32_t *key);
+
 #endif

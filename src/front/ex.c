@@ -50,17 +50,25 @@ struct request {
     size_t bytes;
     uint32_t tag;
     bool raise;
+    bool must_succeed;
     const void *caller;
 };
+
+static struct exp_stop_about about_of(const struct request *request)
+{
+    return (struct exp_stop_about){
+        .pool = request->known ? exp_pool_name(request->pool) : NULL,
+        .size_bytes = request->bytes,
+        .tag = request->tag,
+        .caller = request->caller,
+    };
+}
 
 /* NULL or a raise; a raise does not return. */
 static void *fail(const struct request *request, NTSTATUS status)
 {
-    struct exp_stop_about about = { .pool = request->known ? exp_pool_name(request->pool) : NULL,
-                                    .size_bytes = request->bytes,
-                                    .tag = request->tag,
-                                    .caller = request->caller };
     if (request->raise) {
+        struct exp_stop_about about = about_of(request);
         exp_stop_now(EXP_STOP_KMODE_EXCEPTION_NOT_HANDLED,
                      (uint32_t)status,
                      (uintptr_t)request->caller,
@@ -71,33 +79,62 @@ static void *fail(const struct request *request, NTSTATUS status)
     return NULL;
 }
 
-/* Stop 0xC2 with this deed for a request. */
-static _Noreturn void stop(
-    const struct request *request, uint64_t deed, uint64_t p2, uint64_t p3, uint64_t p4)
+/* Does a request do this deed? */
+static bool does(const struct request *request, uint16_t deed)
 {
-    struct exp_stop_about about = { .pool = request->known ? exp_pool_name(request->pool) : NULL,
-                                    .size_bytes = request->bytes,
-                                    .tag = request->tag,
-                                    .caller = request->caller };
-    exp_stop_now(EXP_STOP_BAD_POOL_CALLER, deed, p2, p3, p4, &about);
-}
-
-static void judge_irql(const struct request *request)
-{
-    unsigned irql = exp_pool_irql();
-    if (irql > exp_pool_irql_max(request->pool)) {
-        stop(request, EXP_STOP_ALLOCATE_IRQL, irql, request->type, request->bytes);
+    switch (deed) {
+    case EXP_STOP_ALLOCATE_IRQL:
+        return exp_pool_irql() > exp_pool_irql_max(request->pool);
+    case EXP_STOP_MUST_SUCCEED:
+        return request->must_succeed;
+    case EXP_STOP_TAG_ZERO:
+        return request->tag == 0;
+    case EXP_STOP_TAG_BIG:
+        return request->tag == TAG_BIG;
+    default:
+        return false;
     }
 }
 
-static void judge_tag(const struct request *request)
+/* Parameters of the stop for a deed (spec/diagnostics.md 1.5). */
+static _Noreturn void stop(const struct request *request,
+                           uint16_t deed,
+                           const struct exp_stop_about *about)
 {
-    uint64_t caller = (uintptr_t)request->caller;
-    if (request->tag == 0) {
-        stop(request, EXP_STOP_TAG_ZERO, request->type, request->bytes, caller);
+    uint64_t p2 = request->type;
+    uint64_t p3 = request->bytes;
+    uint64_t p4 = (uintptr_t)request->caller;
+    if (deed == EXP_STOP_ALLOCATE_IRQL) {
+        p2 = exp_pool_irql();
+        p3 = request->type;
+        p4 = request->bytes;
+    } else if (deed == EXP_STOP_MUST_SUCCEED) {
+        p4 = request->tag;
     }
-    if (request->tag == TAG_BIG) {
-        stop(request, EXP_STOP_TAG_BIG, request->type, request->bytes, caller);
+    exp_stop_now(EXP_STOP_BAD_POOL_CALLER, deed, p2, p3, p4, about);
+}
+
+/* Stop on the first deed in the order of spec/diagnostics.md 1.7, naming the others. */
+static void judge(const struct request *request)
+{
+    static const uint16_t order[] = {
+        EXP_STOP_ALLOCATE_IRQL, EXP_STOP_MUST_SUCCEED, EXP_STOP_TAG_ZERO, EXP_STOP_TAG_BIG
+    };
+    struct exp_stop_about about = about_of(request);
+    uint16_t first = 0;
+    unsigned others = 0;
+    for (unsigned index = 0; index < sizeof(order) / sizeof(order[0]); index++) {
+        if (!does(request, order[index])) {
+            continue;
+        }
+        if (first == 0) {
+            first = order[index];
+        } else if (others < EXP_STOP_ADDITIONAL) {
+            about.additional[others++] = order[index];
+        }
+    }
+    if (EXP_UNLIKELY(first != 0)) {
+        stop(request, first, &about);
     }
 }
 
@@ -143,8 +180,7 @@ static EXP_NOINLINE void *allocate_by_flags(POOL_FLAGS flags,
     if ((required & ~(uint32_t)FLAGS_GRANTED) != 0 || tag == 0) {
         return fail(&request, STATUS_INVALID_PARAMETER);
     }
-    judge_irql(&request);
-    judge_tag(&request);
+    judge(&request);
     return serve(&request);
 }
 
@@ -180,14 +216,11 @@ static EXP_NOINLINE void *allocate_by_type(POOL_TYPE type,
         .type = bits,
         .bytes = bytes,
         .tag = tag,
+        .must_succeed = (bits & TYPE_MUST_SUCCEED) != 0,
         .raise = (bits & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0,
         .caller = caller,
     };
-    judge_irql(&request);
-    if ((bits & TYPE_MUST_SUCCEED) != 0) {
-        stop(&request, EXP_STOP_MUST_SUCCEED, bits, bytes, tag);
-    }
-    judge_tag(&request);
+    judge(&request);
     return serve(&request);
 }
 

@@ -316,10 +316,16 @@ static void judge_rights(const void *block,
 {
     uint32_t stored = exp_tag_of(number_of(place));
     unsigned irql = exp_pool_irql();
-    struct exp_stop_about about = {
-        block, exp_pool_name(place->pool), place->size_bytes, stored, caller
-    };
+    struct exp_stop_about about = { .block = block,
+                                    .pool = exp_pool_name(place->pool),
+                                    .size_bytes = place->size_bytes,
+                                    .tag = stored,
+                                    .caller = caller };
+    bool guarded = (stored & EXP_TAG_PROTECTED) != 0;
+    bool same = ((stored ^ tag) & ~EXP_TAG_PROTECTED) == 0;
+    bool wrong_tag = tag == 0 ? guarded : !same;
     if (irql > exp_pool_irql_max(place->pool)) {
+        about.additional[0] = wrong_tag ? EXP_STOP_WRONG_TAG : 0;
         exp_stop_now(EXP_STOP_BAD_POOL_CALLER,
                      EXP_STOP_FREE_IRQL,
                      irql,
@@ -327,9 +333,7 @@ static void judge_rights(const void *block,
                      (uintptr_t)block,
                      &about);
     }
-    bool guarded = (stored & EXP_TAG_PROTECTED) != 0;
-    bool same = ((stored ^ tag) & ~EXP_TAG_PROTECTED) == 0;
-    if (tag == 0 ? guarded : !same) {
+    if (wrong_tag) {
         exp_stop_now(
             EXP_STOP_BAD_POOL_CALLER, EXP_STOP_WRONG_TAG, (uintptr_t)block, stored, tag, &about);
     }

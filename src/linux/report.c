@@ -24,8 +24,7 @@ enum {
     REPORT_LINE_BYTES = 512
 };
 
-/* The report's file; %p in its name is the process id. */
-static int open_report(const char *name)
+int exp_linux_open(const char *name)
 {
     char path[EXP_OPTION_TEXT_BYTES + 16];
     struct exp_text text;
@@ -94,11 +93,11 @@ static void print_row(int file, const struct expool_tag_row *row)
 
 static __attribute__((destructor)) void report_at_exit(void)
 {
-    const char *name = exp_option_report();
+    const char *name = exp_option_file(EXP_OPTION_REPORT);
     if (name[0] == '\0' || exp_range.bytes == 0) {
         return;
     }
-    int file = open_report(name);
+    int file = exp_linux_open(name);
     if (file < 0) {
         char line[] = "expool: the report's file cannot be opened\n";
         exp_linux_write(STDERR_FILENO, line, sizeof(line) - 1);

@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 enum {
-    SYSTEM_FRAMES = 13,
+    SYSTEM_JSON_BYTES = 9216, SYSTEM_FRAMES = 13,
     SYSTEM_ENVIRONMENT_BYTES = 32768
 };
 
@@ -141,13 +141,60 @@ void exp_linux_write(int file, const char *text, size_t length)
     }
 }
 
-_Noreturn void exp_port_stop(const char *report, size_t length)
+static void json_words(struct exp_text *text, const char *words)
+{
+    exp_format_words(text, "\"");
+    for (; *words != '\0'; words++) {
+        if (*words == '\n') {
+            exp_format_words(text, "\\n");
+            continue;
+        }
+        if (*words == '"' || *words == '\\') {
+            exp_format_words(text, "\\");
+        }
+        exp_format_character(text, *words);
+    }
+    exp_format_words(text, "\"");
+}
+
+/* The stop as one JSON object in the file of option stop_json. */
+static void write_json(const struct expool_stop *stop, const char *name)
+{
+    static char buffer[SYSTEM_JSON_BYTES];
+    struct exp_text text;
+    int file = exp_linux_open(exp_option_file(EXP_OPTION_STOP_JSON));
+    if (file < 0) {
+        return;
+    }
+    exp_format_start(&text, buffer, sizeof(buffer));
+    exp_format_words(&text, "{\"code\": ");
+    exp_format_decimal(&text, stop->code, 0);
+    exp_format_words(&text, ", \"name\": ");
+    json_words(&text, name);
+    exp_format_words(&text, ", \"parameters\": [");
+    for (int index = 0; index < 4; index++) {
+        exp_format_words(&text, index == 0 ? "" : ", ");
+        exp_format_decimal(&text, stop->parameter[index], 0);
+    }
+    exp_format_words(&text, "], \"process\": ");
+    exp_format_decimal(&text, (uint64_t)getpid(), 0);
+    exp_format_words(&text, ", \"report\": ");
+    json_words(&text, stop->report);
+    exp_format_words(&text, "}\n");
+    exp_linux_write(file, buffer, text.length_bytes);
+    close(file);
+}
+
+_Noreturn void exp_port_stop(const struct expool_stop *stop, const char *name)
 {
     int self = (int)syscall(SYS_gettid);
     int nobody = 0;
     if (__atomic_compare_exchange_n(
             &exp_system.stopping, &nobody, self, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        exp_linux_write(STDERR_FILENO, report, length);
+        if (exp_option_file(EXP_OPTION_STOP_JSON)[0] != '\0') {
+            write_json(stop, name);
+        }
+        exp_linux_write(STDERR_FILENO, stop->report, strlen(stop->report));
     } else if (nobody != self) {
         for (;;) {
             pause(); /* the first one ends the process */
