@@ -190,7 +190,7 @@ static struct exp_owner *owner_find(void)
     return owner;
 }
 
-struct exp_owner *exp_owner_enter(void)
+void exp_owner_notice(void)
 {
     if (EXP_UNLIKELY(exp_atomic_load_acquire(&exp_owners.started) == 0)) {
         exp_lock_acquire(&exp_owners.lock);
@@ -199,14 +199,20 @@ struct exp_owner *exp_owner_enter(void)
         }
         exp_lock_release(&exp_owners.lock);
     }
-    if (exp_owners.started == 1 && EXP_UNLIKELY(exp_atomic_load(exp_owners.alive) == 0)) {
+    if (exp_atomic_load(&exp_owners.started) == 1 &&
+        EXP_UNLIKELY(exp_atomic_load(exp_owners.alive) == 0)) {
         exp_owner_child();
     }
+}
+
+struct exp_owner *exp_owner_enter(void)
+{
+    exp_owner_notice();
     struct exp_owner *owner = exp_port_owner();
     if (EXP_LIKELY(owner != &exp_owner_none)) {
         return owner;
     }
-    if (exp_owners.started == 1) {
+    if (exp_atomic_load(&exp_owners.started) == 1) {
         owner = owner_find();
         if (owner != NULL && exp_port_owner_set(owner)) {
             return owner;
@@ -435,6 +441,7 @@ void *exp_owner_flush(struct exp_owner *owner)
 
 void exp_owner_exit(struct exp_owner *owner)
 {
+    exp_owner_notice();
     /* A slot freed twice is left alone and shows when it is handed out. */
     (void)exp_owner_flush(owner);
     owner->irql = 0;

@@ -77,6 +77,12 @@ const struct exp_owner_tag *exp_owner_probe(const struct exp_owner *owner,
                                             uint32_t tag);
 
 /*
+ * What every slow path does before it takes a lock: start the pool, once; in the copy of a process, mend
+ * what the fork left. irql: <= DISPATCH.
+ */
+void exp_owner_notice(void);
+
+/*
  * The caller's owner, made when it has none yet; the shared one, locked, when it cannot have one or
  * ends already. First of all a fork is noticed here, and the pool is started.
  *

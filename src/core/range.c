@@ -35,9 +35,9 @@ enum {
 #define RANGE_STATE_BYTES_MAX ((size_t)8 << 30)
 
 static const size_t range_sizes[] = {
-    (size_t)256 << 30, (size_t)64 << 30,  (size_t)16 << 30,  (size_t)4 << 30,
-    (size_t)1 << 30,   (size_t)256 << 20, (size_t)128 << 20, (size_t)64 << 20,
-    (size_t)32 << 20,  (size_t)16 << 20,  (size_t)8 << 20,
+    (size_t)256 << 30, (size_t)64 << 30,  (size_t)16 << 30, (size_t)4 << 30,  (size_t)1 << 30,
+    (size_t)256 << 20, (size_t)128 << 20, (size_t)64 << 20, (size_t)48 << 20, (size_t)32 << 20,
+    (size_t)24 << 20,  (size_t)16 << 20,  (size_t)12 << 20, (size_t)8 << 20,
 };
 
 struct heap {
@@ -79,7 +79,7 @@ static bool lay_out(void)
     exp_range.span_of = cut(&head, pages * sizeof(uint32_t));
     exp_range.chunks = cut(&head, exp_range.chunk_count);
     size_t tables_bytes = head;
-    cut_table(&exp_range.span_table, &head, exp_range.bytes / 64);
+    cut_table(&exp_range.span_table, &head, exp_range.bytes / 16);
     cut_table(&exp_range.state_table, &head, exp_min(exp_range.bytes / 8, RANGE_STATE_BYTES_MAX));
     exp_range.states = (uint16_t *)(void *)exp_range.state_table.start;
     for (int index = 0; index < EXP_RANGE_HEAP_COUNT; index++) {

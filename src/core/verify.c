@@ -30,6 +30,7 @@ struct bin_sums {
     uint64_t free;
     uint64_t cached;
     uint64_t live;
+    uint64_t away; /* sum over slots neither in the store nor live of mix(), less that over caches */
     uint32_t runs_free; /* runs with free slots */
     uint32_t runs_empty;
 };
@@ -121,6 +122,13 @@ static const struct exp_class *class_of(const struct exp_span *span)
 static bool used(const struct exp_span *span)
 {
     return span->use == EXP_SPAN_RUN || span->use == EXP_SPAN_LARGE;
+}
+
+/* A number for a slot, so that one listed twice does not make up for another that is lost. */
+static uint64_t mix(const uint16_t *state)
+{
+    uint64_t word = (uint64_t)(state - exp_range.states) * UINT64_C(0x9e3779b97f4a7c15);
+    return (word ^ word >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
 }
 
 /* ---- lists ---- */
@@ -276,6 +284,7 @@ static bool verify_slot(const struct exp_span *run, size_t slot, struct bin_sums
         return same(EXP_VERIFY_STATE, slot_at(run, slot), EXP_STATE_FREE, state);
     }
     sums->live += state != EXP_STATE_FREE;
+    sums->away += state == EXP_STATE_FREE ? mix(state_at(run, slot)) : 0;
     return state == EXP_STATE_FREE || names_tag(state) ||
            wrong(EXP_VERIFY_STATE, slot_at(run, slot), exp_tag_count() - 1, state);
 }
@@ -323,6 +332,7 @@ static bool verify_run(const struct exp_span *run)
     bin->slots += sums.slots;
     bin->free += sums.free;
     bin->live += sums.live;
+    bin->away += sums.away;
     bin->runs_free += sums.free != 0;
     bin->runs_empty += sums.free == sums.slots;
     return true;
@@ -617,6 +627,7 @@ static bool verify_entry(const struct exp_run_entry *entry, unsigned bin)
         return wrong(EXP_VERIFY_CACHED, block, run->slots_fresh, slot);
     }
     exp_verify.bins[bin].cached++;
+    exp_verify.bins[bin].away -= mix(entry->state);
     return same(EXP_VERIFY_CACHED, block, EXP_STATE_FREE, exp_atomic_load(entry->state));
 }
 
@@ -706,7 +717,7 @@ static bool verify_slots(void)
     for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
         const struct bin_sums *sums = &exp_verify.bins[bin];
         uint64_t found = sums->free + sums->cached + sums->live;
-        if (found != sums->slots) {
+        if (found != sums->slots || sums->away != 0) {
             struct exp_store_view view;
             exp_store_view(bin, &view);
             return wrong(EXP_VERIFY_SLOTS, view.runs, sums->slots, found);

@@ -49,6 +49,7 @@ EXP_EXPORT int expool_set(const char *name, const char *value)
         exp_pool_trim();
     }
     if (started) {
+        exp_owner_notice();
         exp_tag_publish_options();
     }
     return 0;
@@ -72,11 +73,13 @@ EXP_EXPORT int expool_get(const char *name, char *value, size_t size)
 
 EXP_EXPORT size_t expool_tags(struct expool_tag_row *rows, size_t capacity)
 {
+    exp_owner_notice();
     return exp_range.bytes == 0 ? 0 : exp_tag_rows(rows, capacity);
 }
 
 EXP_EXPORT void expool_fail_page_request(uint64_t nth)
 {
+    exp_owner_notice();
     exp_lock_acquire(&exp_span.lock);
     exp_span.fail_request = nth;
     exp_lock_release(&exp_span.lock);

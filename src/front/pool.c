@@ -250,6 +250,7 @@ void *exp_pool_allocate(
 /* Step 1 and 2 of a free: address and state. Returns only for the start of a live block. */
 static struct exp_run_place judge_address(const void *block, const void *caller)
 {
+    exp_owner_notice();
     uint64_t address = (uintptr_t)block;
     struct exp_stop_about about = { .block = block, .caller = caller };
     if (block == NULL) {
