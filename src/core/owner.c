@@ -86,7 +86,7 @@ static void row_enter(struct exp_owner *owner, uint32_t number, unsigned column)
         return;
     }
     if ((tag & EXP_TAG_PROTECTED) == 0) {
-        owner->row_of[number * 2 + column] = row;
+        owner->row_of[column][number] = row;
     }
     if (owner->tag_count[column] >= OWNER_TAGS_MAX) {
         return;
@@ -114,6 +114,15 @@ static void tables_fill(struct exp_owner *owner)
     owner->refresh = false;
 }
 
+/* One piece of memory is the tables of both columns. */
+static void rows_set(struct exp_owner *owner, struct expool_region_row **row_of, size_t count)
+{
+    owner->row_of[0] = row_of;
+    owner->row_of[1] = row_of + count / 2;
+    owner->row_numbers = count / 2;
+    owner->row_of_count = (uint32_t)count;
+}
+
 static bool owner_tables(struct exp_owner *owner)
 {
     owner->tag_mask = tag_mask(OWNER_TAG_BITS_START);
@@ -122,15 +131,15 @@ static bool owner_tables(struct exp_owner *owner)
             EXP_RANGE_WIPED, sizeof(struct exp_owner_tag) << OWNER_TAG_BITS_START);
         owner->tags_kept[column] = owner->tags[column];
     }
-    owner->row_of =
-        exp_range_heap_take(EXP_RANGE_WIPED, OWNER_ROW_OF_START * sizeof(*owner->row_of));
+    struct expool_region_row **row_of =
+        exp_range_heap_take(EXP_RANGE_WIPED, OWNER_ROW_OF_START * sizeof(*row_of));
     owner->row_kept =
         exp_range_heap_take(EXP_RANGE_KEPT, OWNER_ROW_OF_START * sizeof(*owner->row_kept));
-    if (owner->row_of == NULL || owner->row_kept == NULL || owner->tags[0] == NULL ||
+    if (row_of == NULL || owner->row_kept == NULL || owner->tags[0] == NULL ||
         owner->tags[1] == NULL) {
         return false;
     }
-    owner->row_of_count = OWNER_ROW_OF_START;
+    rows_set(owner, row_of, OWNER_ROW_OF_START);
     for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
         const struct exp_class *class = &exp_classes[bin & ((1u << EXP_CLASS_BITS) - 1)];
         owner->caches[bin].multiplier = class->multiplier;
@@ -366,8 +375,9 @@ static bool rows_grow(struct exp_owner *owner, uint32_t number)
     if (count == owner->row_of_count) {
         return true;
     }
-    size_t old_bytes = owner->row_of_count * sizeof(*owner->row_of);
-    size_t bytes = count * sizeof(*owner->row_of);
+    size_t half = owner->row_numbers;
+    size_t old_bytes = owner->row_of_count * sizeof(*owner->row_kept);
+    size_t bytes = count * sizeof(*owner->row_kept);
     struct expool_region_row **row_of = exp_range_heap_take(EXP_RANGE_WIPED, bytes);
     struct expool_region_row **row_kept = exp_range_heap_take(EXP_RANGE_KEPT, bytes);
     if (row_of == NULL || row_kept == NULL) {
@@ -376,13 +386,13 @@ static bool rows_grow(struct exp_owner *owner, uint32_t number)
         }
         return false;
     }
-    __builtin_memcpy(row_of, owner->row_of, old_bytes);
+    __builtin_memcpy(row_of, owner->row_of[0], half * sizeof(*row_of));
+    __builtin_memcpy(row_of + count / 2, owner->row_of[1], half * sizeof(*row_of));
     __builtin_memcpy(row_kept, owner->row_kept, old_bytes);
-    exp_range_heap_give(EXP_RANGE_WIPED, owner->row_of, old_bytes);
+    exp_range_heap_give(EXP_RANGE_WIPED, owner->row_of[0], old_bytes);
     exp_range_heap_give(EXP_RANGE_KEPT, owner->row_kept, old_bytes);
-    owner->row_of = row_of;
     owner->row_kept = row_kept;
-    owner->row_of_count = (uint32_t)count;
+    rows_set(owner, row_of, count);
     return true;
 }
 

@@ -38,8 +38,8 @@ struct exp_owner {
     /* Hot. */
     struct exp_cache caches[EXP_BIN_COUNT];
     struct exp_owner_tag *tags[2];     /* by column; wiped in a fork, or empty: see blocked */
-    struct expool_region_row **row_of; /* by number * 2 + column; wiped; NULL: freed slowly */
-    uint32_t row_of_count;             /* entries of row_of and of row_kept */
+    struct expool_region_row **row_of[2]; /* by column, number; wiped; NULL: freed slowly */
+    size_t row_numbers;                   /* entries of each row_of; half of row_of_count */
     uint32_t tag_mask;                 /* bytes of a tag table less one place */
     bool blocked[2]; /* by column: IRQL forbids it, every tag is looked up slowly */
 
@@ -52,6 +52,7 @@ struct exp_owner {
     uint32_t cached_bytes_max; /* sum of capacity times size over caches */
     uint16_t visits[EXP_BIN_COUNT];
     struct exp_tag_slab slab;
+    uint32_t row_of_count;               /* entries of row_kept */
     struct expool_region_row **row_kept; /* every row it has, by number * 2 + column */
     struct exp_owner *next;              /* in the list of all owners; constant */
 };

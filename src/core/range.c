@@ -32,7 +32,7 @@ enum {
 };
 
 #define RANGE_STEP_BYTES      ((size_t)65536)
-#define RANGE_STATE_BYTES_MAX ((size_t)8 << 30)
+#define RANGE_STATE_BYTES_MAX ((size_t)6 << 30)
 
 static const size_t range_sizes[] = {
     (size_t)256 << 30, (size_t)64 << 30,  (size_t)16 << 30, (size_t)4 << 30,  (size_t)1 << 30,
@@ -79,9 +79,10 @@ static bool lay_out(void)
     exp_range.span_of = cut(&head, pages * sizeof(uint32_t));
     exp_range.chunks = cut(&head, exp_range.chunk_count);
     size_t tables_bytes = head;
-    cut_table(&exp_range.span_table, &head, exp_range.bytes / 16);
+    /* Within 8 GiB of the base, since an index of 32 bits counts words from there. */
     cut_table(&exp_range.state_table, &head, exp_min(exp_range.bytes / 8, RANGE_STATE_BYTES_MAX));
-    exp_range.states = (uint16_t *)(void *)exp_range.state_table.start;
+    exp_range.states = exp_range_states();
+    cut_table(&exp_range.span_table, &head, exp_range.bytes / 16);
     for (int index = 0; index < EXP_RANGE_HEAP_COUNT; index++) {
         struct heap *heap = &exp_range_heaps.heap[index];
         cut_table(&heap->table, &head, exp_range.bytes / 64);

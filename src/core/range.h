@@ -56,7 +56,7 @@ struct exp_range_table {
 struct exp_range {
     char *base;        /* NULL before start: then nothing is inside */
     size_t bytes;      /* 0 before start */
-    uint16_t *states;  /* start of state_table; atomic, relaxed */
+    uint16_t *states;  /* = base: an index of a state counts from there; atomic, relaxed */
     uint32_t *span_of; /* index of a span, a page; under the span lock, or by who holds a block */
     uint8_t *chunks;   /* a chunk: 0 free, 1 + pool; under the span lock */
     size_t chunk_pages;
@@ -103,6 +103,12 @@ EXP_INLINE void *exp_range_page(size_t page)
 EXP_INLINE uint64_t *exp_range_map(void)
 {
     return (uint64_t *)(void *)exp_range.base;
+}
+
+/* States by index: the map and the states have one base, which a free needs once. */
+EXP_INLINE uint16_t *exp_range_states(void)
+{
+    return (uint16_t *)(void *)exp_range.base;
 }
 
 /* Set the entries of pages [page, page + count). */

@@ -144,7 +144,7 @@ EXP_INLINE bool exp_pool_find_start(struct exp_owner *owner,
     start->column = bin >> (EXP_CLASS_BITS + 1);
     uint32_t multiplier = start->cache->multiplier;
     uint64_t product = (uint64_t)(offset & EXP_PAGE_MASK) * multiplier;
-    start->state = &exp_range.states[exp_range_entry_state(entry) + (product >> 32)];
+    start->state = exp_range_states() + exp_range_entry_state(entry) + (product >> 32);
     return EXP_LIKELY((uint32_t)product < multiplier);
 }
 
@@ -195,13 +195,13 @@ EXP_INLINE bool exp_pool_try_free_any(void *block, bool irql)
     if (EXP_UNLIKELY(!exp_pool_find_start(owner, block, &start))) {
         return false;
     }
-    size_t index = (size_t)exp_atomic_peek(start.state) * 2 + start.column;
+    size_t number = exp_atomic_peek(start.state);
     struct exp_run_entry *top = start.cache->top;
-    if (EXP_UNLIKELY(index >= owner->row_of_count || top == start.cache->end ||
+    if (EXP_UNLIKELY(number >= owner->row_numbers || top == start.cache->end ||
                      (irql && owner->blocked[start.column]))) {
         return false;
     }
-    struct expool_region_row *row = owner->row_of[index];
+    struct expool_region_row *row = owner->row_of[start.column][number];
     if (EXP_UNLIKELY(row == NULL)) {
         return false; /* free already, a payer not seen here before, or one to look at closer */
     }
@@ -261,11 +261,10 @@ unsigned exp_pool_irql(void);
 EXP_INLINE bool exp_pool_face_try(size_t bytes, uint32_t number, struct exp_pool_got *got)
 {
     struct exp_owner *owner = exp_port_owner();
-    size_t index = (size_t)number * 2 + 1;
-    if (EXP_UNLIKELY(bytes > EXP_CLASS_BYTES_MAX || index >= owner->row_of_count)) {
+    if (EXP_UNLIKELY(bytes > EXP_CLASS_BYTES_MAX || number >= owner->row_numbers)) {
         return false;
     }
-    struct expool_region_row *row = owner->row_of[index];
+    struct expool_region_row *row = owner->row_of[1][number];
     struct exp_cache *cache =
         owner->caches + (EXP_POOL_PAGED << EXP_CLASS_BITS) + exp_class_of(bytes);
     struct exp_run_entry *entry = cache->top - 1;
