@@ -39,9 +39,9 @@ EXP_INLINE uint32_t exp_range_entry_state(uint64_t entry)
     return (uint32_t)entry;
 }
 
-EXP_INLINE unsigned exp_range_entry_bin(uint64_t entry)
+EXP_INLINE size_t exp_range_entry_bin(uint64_t entry)
 {
-    return (unsigned)(entry >> 56);
+    return (size_t)(entry >> 56);
 }
 
 /* A table in the head that grows at its end; under the span lock. */

@@ -587,7 +587,7 @@ static struct exp_run_place find_locked(const void *address)
     size_t page = offset >> EXP_PAGE_SHIFT;
     size_t inside = offset & EXP_PAGE_MASK;
     uint64_t entry = exp_atomic_load(&exp_range_map()[page]);
-    unsigned bin = exp_range_entry_bin(entry);
+    unsigned bin = (unsigned)exp_range_entry_bin(entry);
     unsigned class_index = bin & ((1u << EXP_CLASS_BITS) - 1);
     struct exp_run_place place = { .what = EXP_RUN_NEVER,
                                    .class_index = class_index,

@@ -255,10 +255,14 @@ static size_t state_count_of(const struct exp_span *span)
     return span->slots + (page_slots != 0 ? span->slots / page_slots : 0u);
 }
 
+/* The states of a span lie in their table, whose first word is nobody's. */
 static bool states_exist(const struct exp_span *span)
 {
-    size_t end = exp_range.state_table.used_bytes / sizeof(uint16_t);
-    return span->first_state != 0 && span->first_state + state_count_of(span) <= end;
+    const struct exp_range_table *table = &exp_range.state_table;
+    uint64_t start = (uintptr_t)table->start - (uintptr_t)exp_range.states;
+    uint64_t first = (uint64_t)span->first_state * sizeof(uint16_t);
+    uint64_t bytes = state_count_of(span) * sizeof(uint16_t);
+    return first > start && first + bytes <= start + table->used_bytes;
 }
 
 /* A state that means a live block in a slot. */

@@ -126,7 +126,7 @@ EXP_INLINE bool exp_pool_try_allocate(unsigned pool,
 struct exp_pool_start {
     struct exp_cache *cache; /* of its bin, in the caller's owner */
     uint16_t *state;
-    unsigned column;
+    size_t column;
 };
 
 /* False: not the start of a slot that the fast path may free. */
@@ -139,13 +139,17 @@ EXP_INLINE bool exp_pool_find_start(struct exp_owner *owner,
         return false;
     }
     uint64_t entry = exp_atomic_load(&exp_range_map()[offset >> EXP_PAGE_SHIFT]);
-    unsigned bin = exp_range_entry_bin(entry);
-    start->cache = &owner->caches[bin];
-    start->column = bin >> (EXP_CLASS_BITS + 1);
-    uint32_t multiplier = start->cache->multiplier;
+    size_t bin = exp_range_entry_bin(entry);
+    struct exp_cache *cache = &owner->caches[bin];
+    uint32_t multiplier = cache->multiplier;
     uint64_t product = (uint64_t)(offset & EXP_PAGE_MASK) * multiplier;
+    if (EXP_UNLIKELY((uint32_t)product >= multiplier)) {
+        return false;
+    }
+    start->cache = cache;
+    start->column = bin >> (EXP_CLASS_BITS + 1);
     start->state = exp_range_states() + exp_range_entry_state(entry) + (product >> 32);
-    return EXP_LIKELY((uint32_t)product < multiplier);
+    return true;
 }
 
 /* What is counted and kept once nothing can fail any more. */
