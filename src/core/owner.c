@@ -167,6 +167,9 @@ static uint32_t start(void)
             started = 1;
         }
     }
+    if (started != 1) {
+        exp_range = (struct exp_range){ 0 }; /* nothing is inside: every request gets NULL */
+    }
     return started;
 }
 
@@ -217,6 +220,7 @@ void exp_owner_notice(void)
 struct exp_owner *exp_owner_enter(void)
 {
     exp_owner_notice();
+    exp_port_pin();
     struct exp_owner *owner = exp_port_owner();
     if (EXP_LIKELY(owner != &exp_owner_none)) {
         return owner;
@@ -239,6 +243,7 @@ void exp_owner_leave(struct exp_owner *owner)
     if (owner == &exp_owners.common) {
         exp_lock_release(&exp_owners.common_lock);
     }
+    exp_port_unpin();
 }
 
 /* Most slots that a cache of this size of block may have. */

@@ -85,14 +85,14 @@ void exp_owner_notice(void);
 
 /*
  * The caller's owner, made when it has none yet; the shared one, locked, when it cannot have one or
- * ends already. First of all a fork is noticed here, and the pool is started.
+ * ends already. First of all a fork is noticed here, and the pool is started. Pins until it is left.
  *
  *   returns   never NULL; exp_owner_leave when done
  *   irql      <= DISPATCH
  */
 struct exp_owner *exp_owner_enter(void);
 
-/* Release the shared owner; nothing for one's own. */
+/* Unpin, and release the shared owner. */
 void exp_owner_leave(struct exp_owner *owner);
 
 /*

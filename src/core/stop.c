@@ -16,6 +16,7 @@
 
 #include "base/atomic.h"
 #include "base/format.h"
+#include "core/option.h"
 
 enum {
     STOP_REPORT_BYTES = 4096,
@@ -220,6 +221,9 @@ _Noreturn void exp_stop_now(uint32_t code,
     print_head(&text, &stop);
     print_about(&text, about);
     print_additional(&text, about);
+    exp_format_words(&text, "  seed:  ");
+    exp_format_decimal(&text, exp_option_value(EXP_OPTION_SEED), 0);
+    exp_format_words(&text, "\n");
     exp_port_describe(about->caller, stack, sizeof(stack));
     exp_format_words(&text, stack);
     if (exp_stop.handler != NULL) {

@@ -121,6 +121,9 @@ static bool make_region(void)
 {
     size_t bytes = (size_t)48 << 20;
     struct expool_region_header *region = NULL;
+    while (bytes > exp_range.bytes / 8 && bytes / 4 >= TAG_REGION_BYTES_MIN) {
+        bytes /= 4;
+    }
     while (region == NULL && bytes >= TAG_REGION_BYTES_MIN) {
         size_t wanted = bytes;
         region = exp_port_region(&wanted, false, 0);
@@ -296,9 +299,12 @@ static uint32_t module_number(uint32_t tag, const char *path)
         }
     }
     uint32_t count = exp_tag.module_count + 1;
+    if (!section_commit(EXPOOL_SECTION_MODULES, count)) {
+        return number_of(tag); /* no room for the name: modules with the same letters share a tag */
+    }
     uint32_t number = number_of(unique_tag(tag));
-    if (number == 0 || !section_commit(EXPOOL_SECTION_MODULES, count)) {
-        return number;
+    if (number == 0) {
+        return 0;
     }
     struct expool_region_module *module = &modules[count - 1];
     __builtin_memcpy(module->path, path, bytes);

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * This file owns no part of the pool; it reads all of it. The invariants it checks stand in the essays of
- * the files that keep them.
+ * This file owns no part of the pool; it reads all of it. The invariants it checks stand in the
+ * essays of the files that keep them.
  *
- * The walk starts from what cannot lie by itself, the table of chunks: from the first page of each stretch
- * of one pool's chunks, span follows span without a gap until the stretch ends. Each span is looked at
- * whole on the way (its pages' owners and map entries; a run's bits, states and counts; its tails), and
- * what it adds to a sum is noted. Then every list is walked, each step checked before it is followed: a
- * link must lie in a record, point back, and the list must end before all records have passed. Last come
- * the sums: records, pages, lists against what the spans said, slots of a bin against store, caches and
- * live blocks, and rows against live blocks, for a window of tag numbers at a time since nothing is
- * allocated.
+ * The walk starts from what cannot lie by itself, the table of chunks: from the first page of each
+ * stretch of one pool's chunks, span follows span without a gap until the stretch ends. Each span
+ * is looked at whole on the way (its pages' owners and map entries; a run's bits, states and
+ * counts; its tails), and what it adds to a sum is noted. Then every list is walked, each step
+ * checked before it is followed: a link must lie in a record, point back, and the list must end
+ * before all records have passed. Last come the sums: records, pages, lists against what the spans
+ * said, slots of a bin against store, caches and live blocks, and rows against live blocks, for a
+ * window of tag numbers at a time since nothing is allocated.
  *
- * Pages of a tail: span_of names the tail's run, whose parent is the span that the page lies in; when
- * the parent has gone the run owns its page (parent 0), and its first places stay closed.
+ * Pages of a tail: span_of names the tail's run, whose parent is the span that the page lies in;
+ * when the parent has gone the run owns its page (parent 0), and its first places stay closed.
  *
  * Nothing is changed. Steps are bounded by pages in chunks, records times slots, and tag numbers.
  */
@@ -30,7 +30,8 @@ struct bin_sums {
     uint64_t free;
     uint64_t cached;
     uint64_t live;
-    uint64_t away; /* sum over slots neither in the store nor live of mix(), less that over caches */
+    uint64_t
+        away; /* sum over slots neither in the store nor live of mix(), less that over caches */
     uint32_t runs_free; /* runs with free slots */
     uint32_t runs_empty;
 };
@@ -89,8 +90,7 @@ const char *exp_verify_words(enum exp_verify_what what)
     return what < EXP_VERIFY_WHAT_COUNT ? verify_words[what] : "unknown";
 }
 
-static bool
-wrong(enum exp_verify_what what, const void *address, uint64_t expected, uint64_t found)
+static bool wrong(enum exp_verify_what what, const void *address, uint64_t expected, uint64_t found)
 {
     *exp_verify.fault = (struct exp_verify_fault){
         .what = what, .address = address, .expected = expected, .found = found
@@ -98,8 +98,7 @@ wrong(enum exp_verify_what what, const void *address, uint64_t expected, uint64_
     return false;
 }
 
-static bool
-same(enum exp_verify_what what, const void *address, uint64_t expected, uint64_t found)
+static bool same(enum exp_verify_what what, const void *address, uint64_t expected, uint64_t found)
 {
     return expected == found || wrong(what, address, expected, found);
 }
@@ -141,8 +140,9 @@ struct walk {
     uint32_t steps;
 };
 
-static struct walk
-walk_start(enum exp_verify_what what, const struct exp_link *head, size_t field_bytes)
+static struct walk walk_start(enum exp_verify_what what,
+                              const struct exp_link *head,
+                              size_t field_bytes)
 {
     return (struct walk){ .what = what, .head = head, .link = head, .field_bytes = field_bytes };
 }
@@ -185,8 +185,8 @@ static bool verify_free(const struct exp_span *span)
     for (size_t page = span->page; page <= last; page++) {
         uint64_t entry = exp_atomic_load(&exp_range_map()[page]);
         unsigned bin = (unsigned)span->pool << EXP_CLASS_BITS | EXP_CLASS_FREED;
-        bool freed = exp_range_entry_bin(entry) == bin &&
-                     exp_range_entry_state(entry) < EXP_CLASS_COUNT;
+        bool freed =
+            exp_range_entry_bin(entry) == bin && exp_range_entry_state(entry) < EXP_CLASS_COUNT;
         if (entry != 0 && !freed) {
             return wrong(EXP_VERIFY_MAP, exp_range_page(page), exp_range_entry(0, bin), entry);
         }
@@ -361,9 +361,9 @@ static bool verify_large(const struct exp_span *large)
            wrong(EXP_VERIFY_STATE, exp_range_page(large->page), exp_tag_count() - 1, state);
 }
 
-/* The run of a tail: one page, at the end of one of the parent's slots, closed where the slot is. */
-static bool
-verify_tail(const struct exp_span *parent, const struct exp_span *run, size_t page)
+/* The run of a tail: one page, at the end of one of the parent's slots, closed where the slot is.
+ */
+static bool verify_tail(const struct exp_span *parent, const struct exp_span *run, size_t page)
 {
     size_t tail_bytes = tail_bytes_of(parent);
     size_t slot_pages = slot_pages_of(parent);
@@ -375,8 +375,7 @@ verify_tail(const struct exp_span *parent, const struct exp_span *run, size_t pa
     if (tail_bytes == 0 || page % slot_pages != slot_pages - 1 || class->page_slots == 0) {
         return wrong(EXP_VERIFY_TAIL, run, 0, tail_bytes);
     }
-    size_t closed =
-        (EXP_PAGE_BYTES - tail_bytes + class->size_bytes - 1) / class->size_bytes;
+    size_t closed = (EXP_PAGE_BYTES - tail_bytes + class->size_bytes - 1) / class->size_bytes;
     if (!same(EXP_VERIFY_TAIL, run, closed, run->slots_taboo)) {
         return false;
     }
@@ -559,8 +558,8 @@ static bool verify_dirty_list(void)
 static bool verify_unused_list(void)
 {
     struct exp_span *span;
-    struct walk walk = walk_start(
-        EXP_VERIFY_UNUSED_LIST, exp_span_unused(), offsetof(struct exp_span, link));
+    struct walk walk =
+        walk_start(EXP_VERIFY_UNUSED_LIST, exp_span_unused(), offsetof(struct exp_span, link));
     while (walk_next(&walk, &span)) {
         if (span == NULL) {
             return true;
@@ -584,8 +583,8 @@ static bool verify_offers(void)
                 if (!walk_next(&walk, &span)) {
                     return false;
                 }
-                if (span != NULL && (!used(span) || span->pool != pool ||
-                                     tail_bytes_of(span) / 1024 != bin)) {
+                if (span != NULL &&
+                    (!used(span) || span->pool != pool || tail_bytes_of(span) / 1024 != bin)) {
                     return wrong(EXP_VERIFY_OFFER, span, bin, tail_bytes_of(span) / 1024);
                 }
                 if (span != NULL && span->tails >= span->pages / slot_pages_of(span)) {
@@ -653,8 +652,8 @@ static bool verify_store(unsigned bin)
     exp_store_view(bin, &view);
     for (unsigned quarter = 0; quarter < view.quarters; quarter++) {
         struct exp_span *run;
-        struct walk walk = walk_start(
-            EXP_VERIFY_RUN_LIST, &view.runs[quarter], offsetof(struct exp_span, link));
+        struct walk walk =
+            walk_start(EXP_VERIFY_RUN_LIST, &view.runs[quarter], offsetof(struct exp_span, link));
         do {
             if (!walk_next(&walk, &run)) {
                 return false;
@@ -850,8 +849,7 @@ bool exp_verify_all(struct exp_verify_fault *fault)
     lock_all(true);
     __builtin_memset(&exp_verify, 0, sizeof(exp_verify));
     exp_verify.fault = fault;
-    exp_verify.records =
-        (uint32_t)(exp_range.span_table.used_bytes / sizeof(struct exp_span));
+    exp_verify.records = (uint32_t)(exp_range.span_table.used_bytes / sizeof(struct exp_span));
     bool fits = exp_range.bytes == 0 || verify_locked();
     lock_all(false);
     exp_owner_release();

@@ -9,6 +9,9 @@
 /* Read EXPOOL_OPTIONS, once; an unknown name or a bad value ends the process with status 2. */
 void exp_linux_options_read(void);
 
+/* The seed was given, not drawn. */
+bool exp_linux_seeded(void);
+
 /* Have exp_owner_child called in the child of every fork, since its pages cannot be wiped. */
 void exp_linux_fork_notice(void);
 

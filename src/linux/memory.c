@@ -46,14 +46,32 @@ static size_t bytes_allowed(void)
     return limit.rlim_cur > mapped ? (size_t)(limit.rlim_cur - mapped) / 2 : 0;
 }
 
+/*
+ * A place for the range in the half of the address space that programs leave empty, from the seed;
+ * the kernel takes it as a wish. On machines with fewer address bits it takes another.
+ */
+static void *random_place(void)
+{
+    if (!exp_linux_seeded()) {
+        return NULL;
+    }
+    uint64_t step = (uint64_t)4 << 20;
+    uint64_t places = ((uint64_t)0x6000 << 32) / step;
+    return (void *)(uintptr_t)(((uint64_t)0x1000 << 32) + exp_port_random() % places * step);
+}
+
 void *exp_port_reserve(size_t bytes, size_t alignment)
 {
     int saved = errno;
     char *start = NULL;
     exp_linux_options_read();
     if (bytes <= bytes_allowed()) {
-        char *base = mmap(
-            NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        char *base = mmap(random_place(),
+                          bytes + alignment,
+                          PROT_NONE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                          -1,
+                          0);
         if (base != MAP_FAILED) {
             size_t before = -(uintptr_t)base & (alignment - 1);
             start = base + before;

@@ -93,12 +93,18 @@ static void remember(int file)
     }
 }
 
-/* The parent's file in this copy, unless the program has put another under its number. */
-static void close_parents(void)
+/* The descriptor is still the region's, not another file that the program opened under its number.
+ */
+static bool file_is_ours(void)
 {
     struct stat status;
-    if (region.file >= 0 && fstat(region.file, &status) == 0 && status.st_dev == region.device &&
-        status.st_ino == region.inode) {
+    return region.file >= 0 && fstat(region.file, &status) == 0 && status.st_dev == region.device &&
+           status.st_ino == region.inode;
+}
+
+static void close_parents(void)
+{
+    if (file_is_ours()) {
         close(region.file);
     }
 }
@@ -128,35 +134,69 @@ static bool populate(char *address, size_t bytes)
     if (madvise(address, bytes, MADV_POPULATE_WRITE) == 0) {
         return true;
     }
-    return errno == EINVAL && region.file >= 0 &&
-           posix_fallocate(region.file, address - region.address, (off_t)bytes) == 0;
+    if (errno != EINVAL) {
+        return false;
+    }
+    /* A kernel before 5.14. */
+    return region.file < 0 ||
+           (file_is_ours() &&
+            posix_fallocate(region.file, address - region.address, (off_t)bytes) == 0);
 }
 
-static void *make_copy(void)
+/* What the old mapping holds, into a new file. False: the file is full. */
+static bool fill_file(int file)
 {
-    close_parents();
-    int file = make_file(region.bytes);
-    char *copy = map(NULL, region.bytes, file);
-    if (copy == NULL && file >= 0) {
-        close(file);
-        file = -1;
-        copy = map(NULL, region.bytes, file);
-    }
-    if (copy == NULL) {
-        return NULL;
-    }
     for (size_t step = 0; step < REGION_STEPS_MAX; step++) {
-        if (region.committed[step]) {
-            size_t offset = step * REGION_STEP_BYTES;
-            memcpy(copy + offset, region.address + offset, REGION_STEP_BYTES);
+        size_t offset = step * REGION_STEP_BYTES;
+        if (region.committed[step] &&
+            pwrite(file, region.address + offset, REGION_STEP_BYTES, (off_t)offset) !=
+                REGION_STEP_BYTES) {
+            return false;
         }
     }
-    remember(file);
-    if (mremap(copy, region.bytes, region.bytes, MREMAP_MAYMOVE | MREMAP_FIXED, region.address) ==
-        MAP_FAILED) {
-        return NULL;
+    return true;
+}
+
+/* The parent's file as private memory: what is in use is touched, so that it is ours from now on.
+ */
+static void *make_private(void)
+{
+    void *got = mmap(region.address,
+                     region.bytes,
+                     PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+                     region.file,
+                     0);
+    for (size_t step = 0; got != MAP_FAILED && step < REGION_STEPS_MAX; step++) {
+        if (region.committed[step]) {
+            volatile char *at = region.address + step * REGION_STEP_BYTES;
+            for (size_t offset = 0; offset < REGION_STEP_BYTES; offset += 4096) {
+                at[offset] = at[offset];
+            }
+        }
     }
-    return region.address;
+    return got == MAP_FAILED ? NULL : got;
+}
+
+/* In a copy of the process: a region of its own at the same address, without a second mapping. */
+static void *make_copy(void)
+{
+    if (region.file < 0) {
+        return region.address; /* private memory is ours already */
+    }
+    int file = make_file(region.bytes);
+    if (file >= 0 && fill_file(file) && map(region.address, region.bytes, file) != NULL) {
+        close_parents();
+        remember(file);
+        return region.address;
+    }
+    if (file >= 0) {
+        close(file);
+    }
+    void *address = file_is_ours() ? make_private() : NULL;
+    close_parents();
+    region.file = -1;
+    return address;
 }
 
 void *exp_port_region(size_t *bytes, bool fresh, size_t copy_bytes)

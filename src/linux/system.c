@@ -30,7 +30,8 @@
 #include <unistd.h>
 
 enum {
-    SYSTEM_JSON_BYTES = 9216, SYSTEM_FRAMES = 13,
+    SYSTEM_JSON_BYTES = 9216,
+    SYSTEM_FRAMES = 13,
     SYSTEM_ENVIRONMENT_BYTES = 32768
 };
 
@@ -43,7 +44,8 @@ static struct {
     pthread_key_t key;
     bool key_made;
     bool options_read;
-    uint64_t random; /* state of the seeded generator; 0 = the system's */
+    uint64_t seed;   /* drawn; another value in the option was given */
+    uint64_t random; /* atomic: numbers drawn from the seed so far */
     int stopping;    /* atomic: thread id that prints a report */
 } exp_system = { .once = PTHREAD_ONCE_INIT };
 
@@ -101,20 +103,14 @@ uint64_t exp_port_clock_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* A mix over a counter that starts at the seed: the same seed, the same numbers. */
 uint64_t exp_port_random(void)
 {
-    int saved = errno;
-    uint64_t value = exp_option_value(EXP_OPTION_SEED);
-    if (value != 0) {
-        /* One step of a 64-bit mix over a counter. */
-        value += exp_atomic_add(&exp_system.random, 1) * UINT64_C(0x9e3779b97f4a7c15);
-        value = (value ^ value >> 32) * UINT64_C(0xd6e8feb86659fd93);
-        value ^= value >> 32;
-    } else if (getrandom(&value, sizeof(value), GRND_NONBLOCK) != sizeof(value)) {
-        value = exp_port_clock_ms() ^ (uintptr_t)&value;
-    }
-    errno = saved;
-    return value;
+    uint64_t step = exp_atomic_add(&exp_system.random, 1);
+    uint64_t value = exp_option_value(EXP_OPTION_SEED) + step * UINT64_C(0x9e3779b97f4a7c15);
+    value = (value ^ value >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    value = (value ^ value >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    return value ^ value >> 32;
 }
 
 uint32_t exp_port_node(void)
@@ -336,6 +332,13 @@ void exp_linux_options_read(void)
         return;
     }
     exp_system.options_read = true;
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed)) {
+        seed = exp_port_clock_ms() ^ (uintptr_t)&seed;
+    }
+    exp_system.seed = seed | 1;
+    exp_option_values[EXP_OPTION_SEED] =
+        exp_system.seed; /* printed in reports, so that it can be set */
     if (getauxval(AT_SECURE) != 0) {
         return;
     }
@@ -345,6 +348,11 @@ void exp_linux_options_read(void)
     if (value != NULL) {
         parse_options(value);
     }
+}
+
+bool exp_linux_seeded(void)
+{
+    return exp_option_value(EXP_OPTION_SEED) != exp_system.seed;
 }
 
 /* A bad option ends the process before main, also one that never allocates. */
