@@ -493,33 +493,34 @@ bool exp_run_large_resize(struct exp_span *large, size_t bytes)
     size_t old_pages = large->pages;
 
     exp_lock_acquire(&exp_span.lock);
-    bool free_end = large->tails == 0;
-    if (free_end) {
-        tail_withdraw(large);
-        large->held_bytes = (uint64_t)old_pages << EXP_PAGE_SHIFT;
-        if (pages < old_pages) {
-            large_shrink(large, pages);
-            large->held_bytes = (uint64_t)large->pages << EXP_PAGE_SHIFT;
-        }
+    uint64_t old_held = large->held_bytes;
+    if (large->tails != 0) {
+        exp_lock_release(&exp_span.lock);
+        return bytes <= old_held; /* the rest of its last page is another's */
     }
-    size_t held = (size_t)large->held_bytes;
+    tail_withdraw(large);
+    large->held_bytes = (uint64_t)old_pages << EXP_PAGE_SHIFT;
+    if (pages <= old_pages) {
+        large_shrink(large, pages);
+        large->held_bytes = (uint64_t)large->pages << EXP_PAGE_SHIFT;
+    }
     exp_lock_release(&exp_span.lock);
-    if (!free_end) {
-        return bytes <= held;
-    }
     if (pages <= old_pages) {
         return true;
     }
-    if (!exp_span_extend(large, pages - old_pages)) {
-        return false;
-    }
+    bool extended = exp_span_extend(large, pages - old_pages);
     exp_lock_acquire(&exp_span.lock);
-    for (size_t distance = old_pages; distance < pages; distance++) {
-        exp_range_map_set(large->page + distance, 1, interior_entry(large, distance));
+    if (extended) {
+        for (size_t distance = old_pages; distance < pages; distance++) {
+            exp_range_map_set(large->page + distance, 1, interior_entry(large, distance));
+        }
+        large->held_bytes = (uint64_t)pages << EXP_PAGE_SHIFT;
+    } else {
+        large->held_bytes = old_held;
+        tail_offer(large);
     }
-    large->held_bytes = (uint64_t)pages << EXP_PAGE_SHIFT;
     exp_lock_release(&exp_span.lock);
-    return true;
+    return extended;
 }
 
 /* A block's start, given its span: live or free. */
