@@ -13,6 +13,7 @@
 #define exp_atomic_store_release(p, v)    __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define exp_atomic_add(p, v)              __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
 #define exp_atomic_sub(p, v)              __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED)
+#define exp_atomic_exchange(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELAXED)
 #define exp_atomic_exchange_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 #define exp_atomic_exchange_release(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)
 

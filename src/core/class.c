@@ -4,7 +4,8 @@
  *
  * Small sizes are multiples of 16 up to 128, then the largest multiples of 16 of which k fit a
  * page; page sizes are quarters up to 2 pages, halves up to 4, then whole pages, so that a block's
- * span is always its size rounded up to pages. source: design.md 2; docs/decisions/0002-size-classes.md
+ * span is always its size rounded up to pages. source: design.md 2;
+ * docs/decisions/0002-size-classes.md
  */
 #include "core/class.h"
 

@@ -35,7 +35,8 @@ enum {
     OWNER_VISITS_GROW = 2,             /* refills and flushes until a cache doubles */
     OWNER_TAG_BITS_START = 6,
     OWNER_TAG_BITS_MAX = 16,
-    OWNER_TAGS_MAX = (1 << OWNER_TAG_BITS_MAX) / 2, /* of one column in a tag table */
+    OWNER_ALIVE = 1, /* values of the word alive; 0: just copied */
+    OWNER_MENDING = 2,
     OWNER_ROW_OF_START = 128,
 };
 
@@ -59,7 +60,8 @@ static struct {
     struct exp_owner *list; /* all owners ever made */
     struct exp_owner common;
     struct exp_lock common_lock; /* EXP_RANK_COMMON */
-    uint32_t *alive;             /* on a wiped page: 0 in a copy of the process */
+    uint32_t *alive;             /* atomic, on a wiped page: 0 in a copy of the process */
+    struct exp_owner *survivor;  /* in a copy, until mended: the owner of the thread that forked */
     uint32_t started;            /* atomic: 1 = the pool serves, 2 = it never can */
     uint64_t cached_bytes_max;   /* atomic: over all owners */
     uint64_t owners;
@@ -88,12 +90,12 @@ static void row_enter(struct exp_owner *owner, uint32_t number, unsigned column)
     if ((tag & EXP_TAG_PROTECTED) == 0) {
         owner->row_of[column][number] = row;
     }
-    if (owner->tag_count[column] >= OWNER_TAGS_MAX) {
-        return;
-    }
-    owner->tag_count[column]++;
     struct exp_owner_tag *tags = owner->tags_kept[column];
     size_t mask = owner->tag_mask / sizeof(*tags);
+    if (owner->tag_count[column] >= mask / 2) {
+        return; /* the table could not grow: found by the slow path */
+    }
+    owner->tag_count[column]++;
     size_t place = (size_t)(exp_owner_place(owner, column, tag) - owner->tags[column]);
     while (tags[place].tag != 0) {
         place = (place + 1) & mask;
@@ -104,8 +106,13 @@ static void row_enter(struct exp_owner *owner, uint32_t number, unsigned column)
 /* Fill all tables of the fast paths from row_kept. */
 static void tables_fill(struct exp_owner *owner)
 {
-    owner->tag_count[0] = 0;
-    owner->tag_count[1] = 0;
+    size_t table_bytes = owner->tag_mask + sizeof(struct exp_owner_tag);
+    for (unsigned column = 0; column < 2; column++) {
+        owner->tag_count[column] = 0;
+        __builtin_memset(owner->tags_kept[column], 0, table_bytes);
+        __builtin_memset(
+            owner->row_of[column], 0, owner->row_numbers * sizeof(*owner->row_of[column]));
+    }
     for (uint32_t index = 0; index < owner->row_of_count; index++) {
         if (owner->row_kept[index] != NULL) {
             row_enter(owner, index / 2, index % 2);
@@ -160,7 +167,7 @@ static uint32_t start(void)
         exp_store_start();
         exp_owners.alive = exp_range_heap_take(EXP_RANGE_WIPED, sizeof(uint32_t));
         if (exp_tag_start() && exp_owners.alive != NULL && owner_tables(&exp_owners.common)) {
-            *exp_owners.alive = 1;
+            *exp_owners.alive = OWNER_ALIVE;
             exp_owners.common.named = true;
             exp_span.region = exp_tag_region();
             exp_tag_publish_options();
@@ -202,6 +209,20 @@ static struct exp_owner *owner_find(void)
     return owner;
 }
 
+/* The first thread of a copy that comes here mends, others wait. */
+static void mend_once(void)
+{
+    if (exp_atomic_try_acquire(exp_owners.alive, 0, OWNER_MENDING)) {
+        exp_owner_child();
+        exp_atomic_store_release(exp_owners.alive, OWNER_ALIVE);
+        exp_port_wake(exp_owners.alive);
+    }
+    while (exp_atomic_load_acquire(exp_owners.alive) != OWNER_ALIVE) {
+        exp_port_wait(exp_owners.alive, OWNER_MENDING);
+        exp_port_wake(exp_owners.alive);
+    }
+}
+
 void exp_owner_notice(void)
 {
     if (EXP_UNLIKELY(exp_atomic_load_acquire(&exp_owners.started) == 0)) {
@@ -212,9 +233,19 @@ void exp_owner_notice(void)
         exp_lock_release(&exp_owners.lock);
     }
     if (exp_atomic_load(&exp_owners.started) == 1 &&
-        EXP_UNLIKELY(exp_atomic_load(exp_owners.alive) == 0)) {
-        exp_owner_child();
+        EXP_UNLIKELY(exp_atomic_load_acquire(exp_owners.alive) != OWNER_ALIVE)) {
+        mend_once();
     }
+}
+
+void exp_owner_forked(void)
+{
+    if (exp_owners.started == 0) {
+        /* Another thread may have been starting the pool: begin anew. */
+        (void)exp_lock_reset(&exp_owners.lock);
+        exp_range = (struct exp_range){ 0 };
+    }
+    exp_owners.survivor = exp_port_owner();
 }
 
 struct exp_owner *exp_owner_enter(void)
@@ -254,6 +285,39 @@ static uint32_t slots_max(size_t size_bytes)
     return (UINT32_C(1) << bits) - 1;
 }
 
+/*
+ * Give all entries of a cache to the store. The cache forgets them first: a copy of the process
+ * that is made meanwhile must not find them in both places.
+ */
+static void *cache_empty(struct exp_owner *owner, unsigned bin)
+{
+    struct exp_cache *cache = &owner->caches[bin];
+    size_t count = (size_t)(cache->top - cache->bottom);
+    if (count == 0) {
+        return NULL;
+    }
+    exp_atomic_store_release(&cache->top, cache->bottom);
+    return exp_store_give(bin, cache->bottom, count, false);
+}
+
+/* An empty cache loses its array: from now on every call of this bin is slow. */
+static void cache_drop(struct exp_owner *owner, unsigned bin)
+{
+    struct exp_cache *cache = &owner->caches[bin];
+    size_t capacity = (size_t)(cache->end - cache->bottom);
+    if (capacity == 0) {
+        return;
+    }
+    struct exp_run_entry *array = cache->bottom - 1;
+    uint64_t bytes = (uint64_t)capacity * cache->size_bytes;
+    cache->bottom = &none_entry + 1;
+    cache->end = &none_entry + 1;
+    exp_atomic_store_release(&cache->top, &none_entry + 1);
+    owner->cached_bytes_max -= (uint32_t)bytes;
+    exp_atomic_sub(&exp_owners.cached_bytes_max, bytes);
+    exp_range_heap_give(EXP_RANGE_KEPT, array, (capacity + 1) * sizeof(*array));
+}
+
 /* A cache's array becomes as large as capacity; its entries stay. */
 static bool cache_resize(struct exp_owner *owner, struct exp_cache *cache, uint32_t capacity)
 {
@@ -271,13 +335,16 @@ static bool cache_resize(struct exp_owner *owner, struct exp_cache *cache, uint3
         return false;
     }
     entries[0] = none_entry;
+    struct exp_run_entry *old_bottom = cache->bottom;
     if (!first) {
-        __builtin_memcpy(entries + 1, cache->bottom, used * sizeof(*entries));
-        exp_range_heap_give(EXP_RANGE_KEPT, cache->bottom - 1, (old + 1) * sizeof(*entries));
+        __builtin_memcpy(entries + 1, old_bottom, used * sizeof(*entries));
     }
     cache->bottom = entries + 1;
-    cache->top = cache->bottom + used;
     cache->end = cache->bottom + capacity;
+    exp_atomic_store_release(&cache->top, cache->bottom + used);
+    if (!first) {
+        exp_range_heap_give(EXP_RANGE_KEPT, old_bottom - 1, (old + 1) * sizeof(*entries));
+    }
     owner->cached_bytes_max += (uint32_t)more_bytes;
     exp_atomic_add(&exp_owners.cached_bytes_max, more_bytes);
     return true;
@@ -287,7 +354,12 @@ static bool cache_resize(struct exp_owner *owner, struct exp_cache *cache, uint3
 static bool cache_ready(struct exp_owner *owner, unsigned bin)
 {
     struct exp_cache *cache = &owner->caches[bin];
-    if (owner == &exp_owners.common || exp_option_value(EXP_OPTION_FRONT_CACHE) == 0) {
+    if (owner == &exp_owners.common) {
+        return false;
+    }
+    if (exp_option_value(EXP_OPTION_FRONT_CACHE) == 0) {
+        (void)cache_empty(owner, bin); /* what was freed twice shows when it is handed out */
+        cache_drop(owner, bin);
         return false;
     }
     uint32_t capacity = (uint32_t)(cache->end - cache->bottom);
@@ -333,9 +405,10 @@ void *exp_owner_give(struct exp_owner *owner, unsigned bin, const struct exp_run
         if (cache->top == cache->end) {
             size_t half = (size_t)(cache->end - cache->bottom) / 2;
             size_t rest = (size_t)(cache->end - cache->bottom) - half;
+            exp_atomic_store_release(&cache->top, cache->bottom);
             twice = exp_store_give(bin, cache->bottom, half, true);
             __builtin_memmove(cache->bottom, cache->bottom + half, rest * sizeof(*entry));
-            cache->top = cache->bottom + rest;
+            exp_atomic_store_release(&cache->top, cache->bottom + rest);
         }
     }
     *cache->top = *entry;
@@ -362,12 +435,15 @@ static void tags_grow(struct exp_owner *owner)
         return;
     }
     for (unsigned column = 0; column < 2; column++) {
-        exp_range_heap_give(EXP_RANGE_WIPED, owner->tags_kept[column], bytes);
+        struct exp_owner_tag *old = owner->tags_kept[column];
         owner->tags_kept[column] = tags[column];
         exp_owner_block(owner, column, owner->blocked[column]);
+        tags[column] = old;
     }
     owner->tag_mask = tag_mask(bits + 1);
     tables_fill(owner);
+    exp_range_heap_give(EXP_RANGE_WIPED, tags[0], bytes);
+    exp_range_heap_give(EXP_RANGE_WIPED, tags[1], bytes);
 }
 
 /* Room for rows of a number. */
@@ -389,15 +465,20 @@ static bool rows_grow(struct exp_owner *owner, uint32_t number)
         if (row_of != NULL) {
             exp_range_heap_give(EXP_RANGE_WIPED, row_of, bytes);
         }
+        if (row_kept != NULL) {
+            exp_range_heap_give(EXP_RANGE_KEPT, row_kept, bytes);
+        }
         return false;
     }
     __builtin_memcpy(row_of, owner->row_of[0], half * sizeof(*row_of));
     __builtin_memcpy(row_of + count / 2, owner->row_of[1], half * sizeof(*row_of));
     __builtin_memcpy(row_kept, owner->row_kept, old_bytes);
-    exp_range_heap_give(EXP_RANGE_WIPED, owner->row_of[0], old_bytes);
-    exp_range_heap_give(EXP_RANGE_KEPT, owner->row_kept, old_bytes);
+    struct expool_region_row **old_of = owner->row_of[0];
+    struct expool_region_row **old_kept = owner->row_kept;
     owner->row_kept = row_kept;
     rows_set(owner, row_of, count);
+    exp_range_heap_give(EXP_RANGE_WIPED, old_of, old_bytes);
+    exp_range_heap_give(EXP_RANGE_KEPT, old_kept, old_bytes);
     return true;
 }
 
@@ -443,12 +524,10 @@ void *exp_owner_flush(struct exp_owner *owner)
 {
     void *twice = NULL;
     for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
-        struct exp_cache *cache = &owner->caches[bin];
-        size_t count = (size_t)(cache->top - cache->bottom);
-        if (count != 0) {
-            void *found = exp_store_give(bin, cache->bottom, count, false);
-            twice = twice != NULL ? twice : found;
-            cache->top = cache->bottom;
+        void *found = cache_empty(owner, bin);
+        twice = twice != NULL ? twice : found;
+        if (exp_option_value(EXP_OPTION_FRONT_CACHE) == 0) {
+            cache_drop(owner, bin);
         }
     }
     return twice;
@@ -503,13 +582,14 @@ static void recover(struct exp_owner *owner, const bool *torn)
 {
     for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
         struct exp_cache *cache = &owner->caches[bin];
-        for (struct exp_run_entry *entry = cache->bottom; !torn[bin] && entry < cache->top;
-             entry++) {
+        struct exp_run_entry *top = cache->top;
+        cache->top = cache->bottom;
+        bool whole = cache->bottom <= top && top <= cache->end && !torn[bin];
+        for (struct exp_run_entry *entry = cache->bottom; whole && entry < top; entry++) {
             if (exp_atomic_load(entry->state) == EXP_STATE_FREE) {
                 (void)exp_store_give(bin, entry, 1, false);
             }
         }
-        cache->top = cache->bottom;
     }
 }
 
@@ -522,6 +602,10 @@ static void child_region(void)
         count_live(live, count);
     }
     exp_tag_child(live);
+    exp_tag_child_slab(&exp_owners.common.slab);
+    for (struct exp_owner *owner = exp_owners.list; owner != NULL; owner = owner->next) {
+        exp_tag_child_slab(&owner->slab);
+    }
     if (live != NULL) {
         exp_range_heap_give(EXP_RANGE_KEPT, live, bytes);
     }
@@ -530,8 +614,9 @@ static void child_region(void)
 void exp_owner_child(void)
 {
     static bool torn[EXP_BIN_COUNT];
-    struct exp_owner *self = exp_port_owner();
+    struct exp_owner *self = exp_owners.survivor != NULL ? exp_owners.survivor : exp_port_owner();
 
+    exp_owners.survivor = NULL;
     (void)exp_lock_reset(&exp_owners.lock);
     (void)exp_lock_reset(&exp_owners.common_lock);
     exp_range_child();
@@ -546,9 +631,9 @@ void exp_owner_child(void)
             cache->top = cache->bottom;
         }
     }
-    *exp_owners.alive = 1;
     child_region();
     exp_owners.owners = self != &exp_owner_none;
+    exp_atomic_store(&exp_tag_region()->owners, exp_owners.owners);
     for (struct exp_owner *owner = exp_owners.list; owner != NULL; owner = owner->next) {
         owner->refresh = true;
         if (owner == self) {

@@ -37,10 +37,10 @@ struct exp_owner_tag {
 struct exp_owner {
     /* Hot. */
     struct exp_cache caches[EXP_BIN_COUNT];
-    struct exp_owner_tag *tags[2];     /* by column; wiped in a fork, or empty: see blocked */
+    struct exp_owner_tag *tags[2];        /* by column; wiped in a fork, or empty: see blocked */
     struct expool_region_row **row_of[2]; /* by column, number; wiped; NULL: freed slowly */
     size_t row_numbers;                   /* entries of each row_of; half of row_of_count */
-    uint32_t tag_mask;                 /* bytes of a tag table less one place */
+    uint32_t tag_mask;                    /* bytes of a tag table less one place */
     bool blocked[2]; /* by column: IRQL forbids it, every tag is looked up slowly */
 
     /* Cold. */
@@ -78,14 +78,15 @@ const struct exp_owner_tag *exp_owner_probe(const struct exp_owner *owner,
                                             uint32_t tag);
 
 /*
- * What every slow path does before it takes a lock: start the pool, once; in the copy of a process, mend
- * what the fork left. irql: <= DISPATCH.
+ * What every slow path does before it takes a lock: start the pool, once; in the copy of a process,
+ * mend what the fork left. irql: <= DISPATCH.
  */
 void exp_owner_notice(void);
 
 /*
  * The caller's owner, made when it has none yet; the shared one, locked, when it cannot have one or
- * ends already. First of all a fork is noticed here, and the pool is started. Pins until it is left.
+ * ends already. First of all a fork is noticed here, and the pool is started. Pins until it is
+ * left.
  *
  *   returns   never NULL; exp_owner_leave when done
  *   irql      <= DISPATCH
@@ -130,6 +131,13 @@ void *exp_owner_flush(struct exp_owner *owner);
 /* The thread or processor of an owner ends: its caches are flushed, its rows go to the next owner.
  */
 void exp_owner_exit(struct exp_owner *owner);
+
+/*
+ * In the copy of a process, by the thread that forked and before any other: whose owner lives on. A
+ * port that is told of forks calls it; without it the first thread that comes is taken for that
+ * one.
+ */
+void exp_owner_forked(void);
 
 /*
  * In the copy of a process: reset locks, mend what was torn, bring back the caches of lost threads,

@@ -54,13 +54,6 @@ void exp_run_start(void)
     }
 }
 
-void exp_run_child(bool torn)
-{
-    if (torn) {
-        exp_run_start();
-    }
-}
-
 /* States for slots of a class in pages; 0: no memory. */
 static uint32_t states_take(unsigned class_index, size_t pages, size_t count)
 {
@@ -113,7 +106,8 @@ static size_t tail_bytes_of(const struct exp_span *span)
 /* Pages from one slot to the next. */
 static size_t slot_pages_of(const struct exp_span *span)
 {
-    return span->use == EXP_SPAN_LARGE ? span->pages : exp_classes[span->class_index].slot_pages;
+    return span->class_index == EXP_CLASS_LARGE ? span->pages
+                                                : exp_classes[span->class_index].slot_pages;
 }
 
 /* Let small classes find a block's span when one of its slots has a tail that nobody uses. */
@@ -174,7 +168,6 @@ static void map_pages(const struct exp_span *span, size_t slot_pages)
 
 static void fill_record(struct exp_span *run, unsigned class_index, uint32_t first_state)
 {
-    run->use = EXP_SPAN_RUN;
     run->class_index = (uint8_t)class_index;
     run->first_state = first_state;
     run->slots_fresh = run->slots_taboo;
@@ -234,6 +227,7 @@ static struct exp_span *make_in_tail(unsigned pool, unsigned class_index)
     fill_record(run, class_index, first_state);
     exp_atomic_store_release(&exp_range.span_of[run->page], exp_span_index(run));
     map_small(run, class);
+    run->use = EXP_SPAN_RUN; /* last: a copy of the process sees it whole or not at all */
     return run;
 }
 
@@ -278,6 +272,7 @@ struct exp_span *exp_run_make(unsigned pool, unsigned class_index)
         map_pages(run, class->slot_pages);
         tail_offer(run);
     }
+    run->use = EXP_SPAN_RUN;
     exp_lock_release(&exp_span.lock);
     return run;
 }
@@ -340,6 +335,7 @@ void exp_run_unmake(struct exp_span *run)
 {
     const struct exp_class *class = &exp_classes[run->class_index];
     exp_lock_acquire(&exp_span.lock);
+    run->use = EXP_SPAN_MOVING;
     size_t count = state_count_of(class, run->pages);
     uint32_t first_state = run->first_state;
     for (unsigned taboo = 0; taboo < run->slots_taboo; taboo++) {
@@ -425,6 +421,10 @@ struct exp_span *exp_run_give(const void *block, unsigned class_index)
     unsigned slot = (unsigned)(class->page_slots != 0
                                    ? index * class->page_slots + (inside * class->multiplier >> 32)
                                    : index / class->slot_pages);
+    if (run->use != EXP_SPAN_RUN || run->class_index != class_index || index >= run->pages ||
+        slot < run->slots_taboo || slot >= run->slots_fresh) {
+        return NULL; /* the slot came back before, and its run has gone since */
+    }
     uint64_t bit = (uint64_t)1 << (slot % 64);
     if ((run->bits[slot / 64] & bit) != 0) {
         return NULL;
@@ -456,10 +456,10 @@ struct exp_span *exp_run_large_make(unsigned pool, size_t bytes, size_t alignmen
     size_t tail_bytes = (pages << EXP_PAGE_SHIFT) - exp_round_up(bytes, EXP_GRANULE);
     donate = donate && pages > 1 && tail_bytes >= RUN_TAIL_BYTES_MIN &&
              exp_option_value(EXP_OPTION_TAIL_REUSE) != 0;
-    large->use = EXP_SPAN_LARGE;
     large->held_bytes = (pages << EXP_PAGE_SHIFT) - (donate ? tail_bytes : 0);
     map_pages(large, pages);
     tail_offer(large);
+    large->use = EXP_SPAN_LARGE;
     exp_lock_release(&exp_span.lock);
     return large;
 }
@@ -468,6 +468,7 @@ void exp_run_large_unmake(struct exp_span *large)
 {
     uint32_t first_state = large->first_state;
     exp_lock_acquire(&exp_span.lock);
+    large->use = EXP_SPAN_MOVING;
     give_pages(large);
     states_give(EXP_CLASS_LARGE, 1, first_state, 1);
     exp_lock_release(&exp_span.lock);
@@ -627,6 +628,22 @@ struct exp_run_place exp_run_find(const void *address)
     struct exp_run_place place = find_locked(address);
     exp_lock_release(&exp_span.lock);
     return place;
+}
+
+void exp_run_child(bool torn)
+{
+    if (!torn) {
+        return;
+    }
+    exp_run_start();
+    struct exp_span *end =
+        (struct exp_span *)(void *)(exp_range.span_table.start + exp_range.span_table.used_bytes);
+    for (struct exp_span *span = exp_span_at(1); span < end; span++) {
+        if (span->use == EXP_SPAN_RUN || span->use == EXP_SPAN_LARGE) {
+            span->age.next = NULL;
+            tail_offer(span);
+        }
+    }
 }
 
 void exp_run_rebuild(struct exp_span *run)

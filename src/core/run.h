@@ -125,7 +125,7 @@ EXP_INLINE uint16_t *exp_run_large_state(const struct exp_span *large)
  */
 struct exp_run_place exp_run_find(const void *address);
 
-/* In the copy of a process, when the span lock was held: tails on offer are forgotten. */
+/* In the copy of a process, when the span lock was held: offer tails anew, from the records. */
 void exp_run_child(bool torn);
 
 /*

@@ -32,10 +32,11 @@ enum {
     SPAN_SEARCH_MAX = 64, /* spans looked at in one bin of mixed lengths */
     SPAN_VISITS = 64,     /* slow visits between two looks at the clock */
     SPAN_PURGE_BATCH = 32,
-    SPAN_HUGE_CHUNKS = 4, /* a pool that has grown so far asks for huge pages */
+    SPAN_PURGE_WAITS = 1000, /* purges of others that one request waits for, at most */
+    SPAN_HUGE_CHUNKS = 4,    /* a pool that has grown so far asks for huge pages */
 };
 
-#define SPAN_DIRTY_KEPT_PAGES ((size_t)1024) /* dirty pages that the cap never touches */
+#define SPAN_DIRTY_KEPT_PAGES ((size_t)4096) /* dirty pages that the cap never touches */
 
 struct set {
     uint64_t words[SPAN_WORDS]; /* bit = bin is not empty */
@@ -51,7 +52,8 @@ static struct {
     struct exp_link unused;
     uint32_t chunks_of[3];
     uint64_t now_ms;
-    uint32_t visits; /* atomic, lossy */
+    uint32_t purging; /* atomic: spans in no list because they are given back right now */
+    uint32_t visits;  /* atomic, lossy */
 } span_lists;
 
 /*
@@ -240,12 +242,15 @@ static void purge_one(struct exp_span *span, bool hold)
 {
     unput(span);
     if (!hold) {
+        exp_atomic_store(&span_lists.purging, span_lists.purging + 1);
         exp_lock_release(&exp_span.lock);
     }
     bool zero =
         exp_port_decommit(exp_range_page(span->page), (size_t)span->pages << EXP_PAGE_SHIFT);
     if (!hold) {
         exp_lock_acquire(&exp_span.lock);
+        exp_atomic_store(&span_lists.purging, span_lists.purging - 1);
+        exp_port_wake(&span_lists.purging);
     }
     span->zero = zero;
     exp_span.pages_purged += zero ? span->pages : 0;
@@ -287,13 +292,14 @@ static size_t pages_left(unsigned pool)
     return limit > used ? (size_t)(limit - used) : 0;
 }
 
-static bool refused(unsigned pool, size_t pages)
+/* This request is the one that was asked to fail. */
+static bool injected(void)
 {
-    if (exp_span.fail_request != 0 && --exp_span.fail_request == 0) {
-        exp_atomic_add(&exp_span.failures_injected, 1);
-        return true;
+    if (exp_span.fail_request == 0 || --exp_span.fail_request != 0) {
+        return false;
     }
-    return pages > pages_left(pool) || pages > exp_range.bytes >> EXP_PAGE_SHIFT;
+    exp_atomic_add(&exp_span.failures_injected, 1);
+    return true;
 }
 
 static struct exp_span *find_or_grow(unsigned pool, size_t pages)
@@ -361,27 +367,33 @@ static bool trim_start(struct exp_span *span, size_t pages)
     return true;
 }
 
-static void use(struct exp_span *span)
+static void count_used(unsigned pool, size_t pages)
 {
-    struct exp_span_counts *counts = &exp_span.counts[span->pool];
-    uint32_t index = exp_span_index(span);
-    for (size_t page = span->page; page < (size_t)span->page + span->pages; page++) {
-        exp_atomic_store_release(&exp_range.span_of[page], index);
-    }
-    span->use = EXP_SPAN_RUN;
-    span->slots_taboo = 0;
-    span->tails = 0;
-    span->parent = 0;
-    counts->pages_used += span->pages;
+    struct exp_span_counts *counts = &exp_span.counts[pool];
+    counts->pages_used += pages;
     if (counts->pages_used > counts->pages_used_peak) {
         counts->pages_used_peak = counts->pages_used;
     }
 }
 
+/* Count a span as used; it says so itself when its user has filled in the rest of the record. */
+static void use(struct exp_span *span)
+{
+    uint32_t index = exp_span_index(span);
+    for (size_t page = span->page; page < (size_t)span->page + span->pages; page++) {
+        exp_atomic_store_release(&exp_range.span_of[page], index);
+    }
+    span->slots = 0;
+    span->slots_taboo = 0;
+    span->tails = 0;
+    span->parent = 0;
+    count_used(span->pool, span->pages);
+}
+
 static struct exp_span *take_locked(unsigned pool, size_t pages, size_t alignment)
 {
     size_t extra = alignment > EXP_PAGE_BYTES ? (alignment >> EXP_PAGE_SHIFT) - 1 : 0;
-    if (refused(pool, pages) || pages + extra < pages) {
+    if (pages > pages_left(pool) || pages + extra > exp_range.bytes >> EXP_PAGE_SHIFT) {
         return NULL;
     }
     struct exp_span *span = find_or_grow(pool, pages + extra);
@@ -402,7 +414,20 @@ static struct exp_span *take_locked(unsigned pool, size_t pages, size_t alignmen
 struct exp_span *exp_span_take_aligned(unsigned pool, size_t pages, size_t alignment)
 {
     exp_lock_acquire(&exp_span.lock);
-    struct exp_span *span = take_locked(pool, pages, alignment);
+    bool fails = injected();
+    struct exp_span *span = fails ? NULL : take_locked(pool, pages, alignment);
+    for (int wait = 0; span == NULL && !fails && wait < SPAN_PURGE_WAITS; wait++) {
+        uint32_t purging = span_lists.purging;
+        if (purging == 0 || pages > pages_left(pool)) {
+            break;
+        }
+        /* What is being given back by another thread may be what is missing. */
+        exp_lock_release(&exp_span.lock);
+        exp_port_wait(&span_lists.purging, purging);
+        exp_port_wake(&span_lists.purging);
+        exp_lock_acquire(&exp_span.lock);
+        span = take_locked(pool, pages, alignment);
+    }
     if (span == NULL) {
         exp_span.counts[pool].failures++;
     }
@@ -462,10 +487,11 @@ bool exp_span_extend(struct exp_span *span, size_t more_pages)
         }
     }
     if (fits) {
+        for (size_t page = next; page < next + more_pages; page++) {
+            exp_atomic_store_release(&exp_range.span_of[page], exp_span_index(span));
+        }
         span->pages += (uint32_t)more_pages;
-        exp_span.counts[span->pool].pages_used -= span->pages - more_pages;
-        use(span); /* the caller has seen to it that there are no tails */
-        span->use = EXP_SPAN_LARGE;
+        count_used(span->pool, more_pages);
         exp_span_record_give(after);
     }
     leave();
@@ -519,7 +545,7 @@ void exp_span_tick(void)
 
 void exp_span_child(void)
 {
-    if (!exp_lock_reset(&exp_span.lock)) {
+    if (!exp_lock_reset(&exp_span.lock) && span_lists.purging == 0) {
         return;
     }
     /* Another thread was inside: what is free is forgotten, what is used stays as it is. */
@@ -528,8 +554,11 @@ void exp_span_child(void)
     for (struct exp_span *span = exp_span_at(1); span < end; span++) {
         if (span->use == EXP_SPAN_FREE || span->use == EXP_SPAN_MOVING) {
             span->use = EXP_SPAN_NONE;
+            span->link.next = NULL;
+            span->age.next = NULL;
         }
     }
+    span_lists.purging = 0;
     for (unsigned pool = 0; pool < 3; pool++) {
         exp_span.counts[pool].pages_dirty = 0;
     }

@@ -99,7 +99,7 @@ static void section_publish(enum expool_region_section_index index, uint64_t cou
 static size_t lay_out(size_t bytes)
 {
     size_t rows = TAG_ROWS_MAX;
-    while (rows * 40 > bytes) {
+    while (rows * 44 > bytes) {
         rows /= 2;
     }
     size_t offset = TAG_COMMIT_BYTES;
@@ -112,8 +112,8 @@ static size_t lay_out(size_t bytes)
                 &offset,
                 sizeof(struct expool_region_tag),
                 exp_min(EXP_TAG_NUMBER_MAX, rows / 4));
-    section_set(EXPOOL_SECTION_ROW_KEYS, &offset, sizeof(uint32_t), rows / 2);
-    section_set(EXPOOL_SECTION_ROWS, &offset, sizeof(struct expool_region_row), rows / 2);
+    section_set(EXPOOL_SECTION_ROW_KEYS, &offset, sizeof(uint32_t), rows);
+    section_set(EXPOOL_SECTION_ROWS, &offset, sizeof(struct expool_region_row), rows);
     return offset;
 }
 
@@ -201,15 +201,22 @@ static bool names_grow(void)
     struct name *names = exp_range_heap_take(EXP_RANGE_KEPT, places / 2 * sizeof(*names));
     uint32_t *hash = exp_range_heap_take(EXP_RANGE_KEPT, places * sizeof(*hash));
     if (names == NULL || hash == NULL) {
+        if (names != NULL) {
+            exp_range_heap_give(EXP_RANGE_KEPT, names, places / 2 * sizeof(*names));
+        }
+        if (hash != NULL) {
+            exp_range_heap_give(EXP_RANGE_KEPT, hash, places * sizeof(*hash));
+        }
         return false;
     }
     __builtin_memcpy(names, exp_tag.names, old_capacity * sizeof(*names));
-    exp_range_heap_give(EXP_RANGE_KEPT, exp_tag.hash, places / 2 * sizeof(*hash));
+    uint32_t *old_hash = exp_tag.hash;
     exp_atomic_store_release(&exp_tag.names, names);
     exp_tag.hash = hash;
     exp_tag.hash_mask = (uint32_t)places - 1;
     exp_tag.names_capacity = (uint32_t)(places / 2);
     hash_fill();
+    exp_range_heap_give(EXP_RANGE_KEPT, old_hash, places / 2 * sizeof(*hash));
     return true;
 }
 
@@ -447,9 +454,32 @@ void exp_tag_child_lock(void)
     }
 }
 
-/* Give every key's total to its first row, and nothing to its others. */
-static void set_rows(const struct exp_tag_live *live, struct expool_tag_row *sums)
+/* Rows [first, end) are nobody's in this copy, whatever the parent has done with its own since. */
+static void forget_rows(uint32_t first, uint32_t end)
 {
+    uint32_t *keys = section_at(EXPOOL_SECTION_ROW_KEYS);
+    struct expool_region_row *rows = section_at(EXPOOL_SECTION_ROWS);
+    for (uint32_t index = first; index < end; index++) {
+        keys[index] = TAG_NO_KEY;
+        rows[index] = (struct expool_region_row){ 0 };
+    }
+}
+
+void exp_tag_child_slab(const struct exp_tag_slab *slab)
+{
+    forget_rows(slab->next, slab->end);
+}
+
+/* Give every key's total to its first row, and nothing to its others. */
+static void set_rows(struct exp_tag_live *live, struct expool_tag_row *sums)
+{
+    for (uint32_t number = 1; number < exp_tag.count; number++) {
+        uint32_t row_number = exp_tag.names[number].row_number;
+        for (unsigned column = 0; row_number != number && column < 2; column++) {
+            live[row_number * 2 + column].blocks += live[number * 2 + column].blocks;
+            live[row_number * 2 + column].bytes += live[number * 2 + column].bytes;
+        }
+    }
     const uint32_t *keys = section_at(EXPOOL_SECTION_ROW_KEYS);
     struct expool_region_row *rows = section_at(EXPOOL_SECTION_ROWS);
     uint32_t key_count = exp_tag.count * 2;
@@ -473,7 +503,7 @@ static void set_rows(const struct exp_tag_live *live, struct expool_tag_row *sum
     }
 }
 
-void exp_tag_child(const struct exp_tag_live *live)
+void exp_tag_child(struct exp_tag_live *live)
 {
     struct expool_region_header *region = exp_tag.region;
     size_t bytes = region->region_bytes;
@@ -483,6 +513,14 @@ void exp_tag_child(const struct exp_tag_live *live)
         return;
     }
     region->generation++;
+    size_t rows_committed =
+        exp_min(exp_tag.committed_bytes[EXPOOL_SECTION_ROWS] / sizeof(struct expool_region_row),
+                exp_tag.committed_bytes[EXPOOL_SECTION_ROW_KEYS] / sizeof(uint32_t));
+    forget_rows(exp_tag.row_count, (uint32_t)rows_committed);
+    section_publish(EXPOOL_SECTION_TAGS, exp_tag.count);
+    section_publish(EXPOOL_SECTION_MODULES, exp_tag.module_count);
+    section_publish(EXPOOL_SECTION_ROWS, exp_tag.row_count);
+    section_publish(EXPOOL_SECTION_ROW_KEYS, exp_tag.row_count);
     size_t sum_bytes = (size_t)exp_tag.count * 2 * sizeof(struct expool_tag_row);
     struct expool_tag_row *sums = exp_range_heap_take(EXP_RANGE_KEPT, sum_bytes);
     if (live != NULL && sums != NULL) {

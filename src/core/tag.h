@@ -86,9 +86,14 @@ uint32_t exp_tag_count(void);
  * In the copy of a process: make a region of its own and set its rows so that allocs - frees and
  * bytes are what is live here.
  *
- *   live   exp_tag_count() * 2 counts, index number * 2 + column; NULL: leave the copied rows
+ *   live   exp_tag_count() * 2 counts, index number * 2 + column, changed; NULL: leave the copied
+ * rows
  */
-void exp_tag_child(const struct exp_tag_live *live);
+void exp_tag_child(struct exp_tag_live *live);
+
+/* In the copy of a process, after exp_tag_child: forget what its parent did with a slab's rows
+ * since. */
+void exp_tag_child_slab(const struct exp_tag_slab *slab);
 
 /* In the copy of a process, before anything else: reset the lock. */
 void exp_tag_child_lock(void);

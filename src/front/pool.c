@@ -25,7 +25,7 @@ enum {
     POOL_TYPE_NONPAGED_NX = 512,
 };
 
-#define POOL_MOVE_BYTES ((size_t)256 << 10) /* from here a large block moves without copying */
+#define POOL_MOVE_BYTES ((size_t)4 << 20) /* from here a large block moves without copying */
 
 static uint32_t pool_type(unsigned pool)
 {
@@ -348,7 +348,11 @@ static void free_judged(void *block, const struct exp_run_place *place, const vo
     uint32_t number = number_of(place);
     struct exp_owner *owner = exp_owner_enter();
     struct expool_region_row *row = exp_owner_row(owner, number, column);
-    exp_atomic_store(place->state, EXP_STATE_FREE);
+    /* Slow enough to afford what the fast path cannot: one of two frees of a block wins. */
+    if (exp_atomic_exchange(place->state, (uint16_t)EXP_STATE_FREE) == EXP_STATE_FREE) {
+        exp_owner_leave(owner);
+        stop_freed_by_two(block, caller);
+    }
     if (row != NULL) {
         exp_counter_add(&row->frees, 1);
         exp_counter_add(&row->bytes_out, place->size_bytes);

@@ -11,6 +11,10 @@
 
 #include "linux/linux.h"
 
+enum {
+    MEMORY_MOVES_MAX = 4096
+};
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -108,11 +112,19 @@ bool exp_port_decommit(void *address, size_t bytes)
     return done;
 }
 
+/*
+ * Every move leaves mappings that the kernel cannot merge again, and their number is limited for
+ * the whole process: after some thousand moves the caller copies.
+ */
 bool exp_port_move(void *to, void *from, size_t bytes)
 {
+    static uint32_t moves; /* atomic */
     int saved = errno;
+    if (__atomic_fetch_add(&moves, 1, __ATOMIC_RELAXED) >= MEMORY_MOVES_MAX) {
+        return false;
+    }
     void *moved = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
-    if (moved == MAP_FAILED && errno != EINVAL && errno != EFAULT) {
+    if (moved == MAP_FAILED) {
         /* The kernel may have unmapped the target before it failed: no hole may stay. */
         if (mmap(to,
                  bytes,

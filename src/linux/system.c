@@ -355,8 +355,12 @@ bool exp_linux_seeded(void)
     return exp_option_value(EXP_OPTION_SEED) != exp_system.seed;
 }
 
-/* A bad option ends the process before main, also one that never allocates. */
+/*
+ * A bad option ends the process before main, also one that never allocates. The handler of forks
+ * takes no lock and allocates nothing.
+ */
 static __attribute__((constructor)) void check_options(void)
 {
     exp_linux_options_read();
+    (void)pthread_atfork(NULL, NULL, exp_owner_forked);
 }

@@ -148,7 +148,11 @@ static EXP_COLD void *allocate_or_throw(size_t bytes, size_t alignment, const vo
 EXP_INLINE void *try_allocate(size_t bytes, const void *caller)
 {
     uint32_t number = exp_module_find(caller);
+    struct exp_pool_got got;
 
+    if (EXP_LIKELY(exp_pool_face_try(bytes, number, &got))) {
+        return got.block;
+    }
     if (EXP_UNLIKELY(number == 0 || bytes > PTRDIFF_MAX)) {
         return NULL;
     }
@@ -193,8 +197,7 @@ BASE void *_ZnamSt11align_val_t(size_t bytes, size_t alignment)
     return allocate_aligned(bytes, alignment, CALLER());
 }
 
-/* ---- Allocation without an exception
- * ------------------------------------------------------------- */
+/* ---- Allocation without an exception ---- */
 
 /*
  * The rare half of new(n, nothrow) and new[](n, nothrow).
@@ -297,12 +300,11 @@ EXP_EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t bytes,
                            CALLER());
 }
 
-/* ---- Delete
- * -------------------------------------------------------------------------------------- */
+/* ---- Delete ---- */
 
 EXP_INLINE void release(void *block)
 {
-    if (EXP_LIKELY(block != NULL)) {
+    if (EXP_UNLIKELY(!exp_pool_try_free_any(block, false)) && block != NULL) {
         exp_pool_face_free(block);
     }
 }
