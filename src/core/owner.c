@@ -62,7 +62,7 @@ static struct {
     struct exp_lock common_lock; /* EXP_RANK_COMMON */
     uint32_t *alive;             /* atomic, on a wiped page: 0 in a copy of the process */
     struct exp_owner *survivor;  /* in a copy, until mended: the owner of the thread that forked */
-    uint32_t started;            /* atomic: 1 = the pool serves, 2 = it never can */
+    uint32_t started;            /* atomic: 1 = the pool serves */
     uint64_t cached_bytes_max;   /* atomic: over all owners */
     uint64_t owners;
 } exp_owners = {
@@ -158,10 +158,14 @@ static bool owner_tables(struct exp_owner *owner)
     return true;
 }
 
-/* Everything that a first call needs, once. Owners lock held. */
+/*
+ * Everything that a first call needs. Owners lock held.
+ *
+ *   returns   1; 0: something could not be had, and the next call tries again
+ */
 static uint32_t start(void)
 {
-    uint32_t started = 2;
+    uint32_t started = 0;
     if (exp_range_start() && exp_span_start()) {
         exp_run_start();
         exp_store_start();
@@ -482,7 +486,7 @@ static bool rows_grow(struct exp_owner *owner, uint32_t number)
     return true;
 }
 
-struct expool_region_row *exp_owner_row(struct exp_owner *owner, uint32_t number, unsigned column)
+static struct expool_region_row *row_make(struct exp_owner *owner, uint32_t number, unsigned column)
 {
     uint32_t index = number * 2 + column;
     if (index < owner->row_of_count && owner->row_kept[index] != NULL) {
@@ -499,6 +503,44 @@ struct expool_region_row *exp_owner_row(struct exp_owner *owner, uint32_t number
     owner->row_kept[index] = row;
     row_enter(owner, number, column);
     return row;
+}
+
+/* The shared owner's row, made before any other's: a free that finds no memory can count there. */
+static struct expool_region_row *common_row(uint32_t number, unsigned column)
+{
+    exp_lock_acquire(&exp_owners.common_lock);
+    struct expool_region_row *row = row_make(&exp_owners.common, number, column);
+    exp_lock_release(&exp_owners.common_lock);
+    return row;
+}
+
+struct expool_region_row *exp_owner_row(struct exp_owner *owner, uint32_t number, unsigned column)
+{
+    uint32_t index = number * 2 + column;
+    if (index < owner->row_of_count && owner->row_kept[index] != NULL) {
+        return owner->row_kept[index];
+    }
+    if (owner != &exp_owners.common && common_row(number, column) == NULL) {
+        return NULL;
+    }
+    return row_make(owner, number, column);
+}
+
+void exp_owner_count_free(struct exp_owner *owner, uint32_t number, unsigned column, size_t bytes)
+{
+    struct expool_region_row *row = exp_owner_row(owner, number, column);
+    bool shared = row == NULL && owner != &exp_owners.common;
+    if (shared) {
+        exp_lock_acquire(&exp_owners.common_lock);
+        row = exp_owners.common.row_kept[number * 2 + column];
+    }
+    if (row != NULL) {
+        exp_counter_add(&row->frees, 1);
+        exp_counter_add(&row->bytes_out, bytes);
+    }
+    if (shared) {
+        exp_lock_release(&exp_owners.common_lock);
+    }
 }
 
 const struct exp_owner_tag *exp_owner_probe(const struct exp_owner *owner,

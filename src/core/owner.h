@@ -122,6 +122,14 @@ EXP_MUST_USE void *exp_owner_give(struct exp_owner *owner,
  */
 struct expool_region_row *exp_owner_row(struct exp_owner *owner, uint32_t number, unsigned column);
 
+/*
+ * Count a free of bytes; where memory for the owner's row is missing, in the shared owner's, which every
+ * block that was ever counted has.
+ *
+ *   locks   may take EXP_RANK_COMMON
+ */
+void exp_owner_count_free(struct exp_owner *owner, uint32_t number, unsigned column, size_t bytes);
+
 /* Send every call that names a tag of this column to the slow path, or no longer. */
 void exp_owner_block(struct exp_owner *owner, unsigned column, bool blocked);
 

@@ -40,6 +40,8 @@ static const size_t range_sizes[] = {
     (size_t)24 << 20,  (size_t)16 << 20,  (size_t)12 << 20, (size_t)8 << 20,
 };
 
+#define RANGE_SIZES (sizeof(range_sizes) / sizeof(range_sizes[0]))
+
 struct heap {
     struct exp_range_table table;
     void *free[RANGE_HEAP_CLASSES]; /* chains through the first word */
@@ -51,6 +53,9 @@ static struct {
     struct exp_lock lock; /* guards heap[] */
     struct heap heap[EXP_RANGE_HEAP_COUNT];
     bool wipes;
+    char *reserved; /* kept when a start fails, for the next try */
+    size_t reserved_bytes;
+    char *wiped; /* what the port was asked to wipe */
 } exp_range_heaps = { .lock = { 0, EXP_RANK_HEAP } };
 
 /* Cut the next part of bytes, whole pages, off the head. */
@@ -85,6 +90,7 @@ static bool lay_out(void)
     cut_table(&exp_range.span_table, &head, exp_range.bytes / 16);
     for (int index = 0; index < EXP_RANGE_HEAP_COUNT; index++) {
         struct heap *heap = &exp_range_heaps.heap[index];
+        *heap = (struct heap){ 0 };
         cut_table(&heap->table, &head, exp_range.bytes / 64);
     }
     exp_range.chunk_first = head / chunk_bytes + 2; /* at least one chunk of gap */
@@ -92,23 +98,36 @@ static bool lay_out(void)
            exp_port_commit(exp_range.base, tables_bytes, EXP_PORT_READ_WRITE, false);
 }
 
+/* The largest reservation that the system grants; it is asked once. */
+static bool reserve(void)
+{
+    for (size_t index = 0; index < RANGE_SIZES && exp_range_heaps.reserved == NULL; index++) {
+        size_t bytes = range_sizes[index];
+        exp_range_heaps.reserved = exp_port_reserve(bytes, exp_min(bytes, (size_t)4 << 20));
+        exp_range_heaps.reserved_bytes = bytes;
+    }
+    return exp_range_heaps.reserved != NULL;
+}
+
 bool exp_range_start(void)
 {
-    for (size_t index = 0; index < sizeof(range_sizes) / sizeof(range_sizes[0]); index++) {
-        size_t bytes = range_sizes[index];
-        char *base = exp_port_reserve(bytes, exp_min(bytes, (size_t)4 << 20));
-        if (base == NULL) {
+    for (size_t index = 0; reserve() && index < RANGE_SIZES; index++) {
+        if (range_sizes[index] > exp_range_heaps.reserved_bytes) {
             continue;
         }
-        exp_range.base = base;
-        exp_range.bytes = bytes;
+        exp_range =
+            (struct exp_range){ .base = exp_range_heaps.reserved, .bytes = range_sizes[index] };
         if (lay_out()) {
             struct heap *wiped = &exp_range_heaps.heap[EXP_RANGE_WIPED];
-            exp_range_heaps.wipes = exp_port_wipe(wiped->table.start, wiped->table.capacity_bytes);
+            if (exp_range_heaps.wiped != wiped->table.start) {
+                exp_range_heaps.wiped = wiped->table.start;
+                exp_range_heaps.wipes =
+                    exp_port_wipe(wiped->table.start, wiped->table.capacity_bytes);
+            }
             return true;
         }
-        exp_range = (struct exp_range){ 0 };
     }
+    exp_range = (struct exp_range){ 0 };
     return false;
 }
 

@@ -46,11 +46,14 @@ struct name {
 static struct {
     struct exp_lock lock;
     struct expool_region_header *region;
+    struct expool_region_header *mapped; /* = region, known before it is laid out */
+    size_t mapped_bytes;
     size_t committed_bytes[EXPOOL_SECTION_COUNT];
     struct name *names;
     uint32_t count; /* atomic: names[1 .. count - 1] are in use */
     uint32_t names_capacity;
-    uint32_t *hash; /* numbers, 0 = empty; linear probing, at most half full */
+    struct expool_tag_row *sums; /* scratch: two for each place for a name */
+    uint32_t *hash;              /* numbers, 0 = empty; linear probing, at most half full */
     uint32_t hash_mask;
     uint32_t row_count;
     uint32_t module_count;
@@ -120,7 +123,7 @@ static size_t lay_out(size_t bytes)
 static bool make_region(void)
 {
     size_t bytes = (size_t)48 << 20;
-    struct expool_region_header *region = NULL;
+    struct expool_region_header *region = exp_tag.mapped; /* by a start that failed later */
     while (bytes > exp_range.bytes / 8 && bytes / 4 >= TAG_REGION_BYTES_MIN) {
         bytes /= 4;
     }
@@ -128,7 +131,10 @@ static bool make_region(void)
         size_t wanted = bytes;
         region = exp_port_region(&wanted, false, 0);
         bytes /= region == NULL ? 4 : 1;
+        exp_tag.mapped_bytes = bytes;
     }
+    exp_tag.mapped = region;
+    bytes = exp_tag.mapped_bytes;
     if (region == NULL || !exp_port_region_commit(0, TAG_COMMIT_BYTES)) {
         return false;
     }
@@ -154,7 +160,9 @@ bool exp_tag_start(void)
     exp_tag.count = 1;
     exp_tag.hash = exp_range_heap_take(EXP_RANGE_KEPT, TAG_HASH_START * sizeof(uint32_t));
     exp_tag.names = exp_range_heap_take(EXP_RANGE_KEPT, sizeof(struct name) * TAG_HASH_START / 2);
-    return exp_tag.hash != NULL && exp_tag.names != NULL && make_region();
+    exp_tag.sums =
+        exp_range_heap_take(EXP_RANGE_KEPT, sizeof(struct expool_tag_row) * TAG_HASH_START);
+    return exp_tag.hash != NULL && exp_tag.names != NULL && exp_tag.sums != NULL && make_region();
 }
 
 struct expool_region_header *exp_tag_region(void)
@@ -188,6 +196,13 @@ static void hash_fill(void)
     }
 }
 
+static void table_give(void *table, size_t bytes)
+{
+    if (table != NULL) {
+        exp_range_heap_give(EXP_RANGE_KEPT, table, bytes);
+    }
+}
+
 /*
  * Room for one more name. The old names are not given back: exp_tag_of reads them without the lock.
  */
@@ -197,26 +212,27 @@ static bool names_grow(void)
     if (exp_tag.count < old_capacity) {
         return true;
     }
-    size_t places = ((size_t)exp_tag.hash_mask + 1) * 2;
-    struct name *names = exp_range_heap_take(EXP_RANGE_KEPT, places / 2 * sizeof(*names));
-    uint32_t *hash = exp_range_heap_take(EXP_RANGE_KEPT, places * sizeof(*hash));
-    if (names == NULL || hash == NULL) {
-        if (names != NULL) {
-            exp_range_heap_give(EXP_RANGE_KEPT, names, places / 2 * sizeof(*names));
-        }
-        if (hash != NULL) {
-            exp_range_heap_give(EXP_RANGE_KEPT, hash, places * sizeof(*hash));
-        }
+    size_t capacity = (size_t)old_capacity * 2;
+    struct name *names = exp_range_heap_take(EXP_RANGE_KEPT, capacity * sizeof(*names));
+    uint32_t *hash = exp_range_heap_take(EXP_RANGE_KEPT, capacity * 2 * sizeof(*hash));
+    struct expool_tag_row *sums = exp_range_heap_take(EXP_RANGE_KEPT, capacity * 2 * sizeof(*sums));
+    if (names == NULL || hash == NULL || sums == NULL) {
+        table_give(names, capacity * sizeof(*names));
+        table_give(hash, capacity * 2 * sizeof(*hash));
+        table_give(sums, capacity * 2 * sizeof(*sums));
         return false;
     }
     __builtin_memcpy(names, exp_tag.names, old_capacity * sizeof(*names));
     uint32_t *old_hash = exp_tag.hash;
+    struct expool_tag_row *old_sums = exp_tag.sums;
     exp_atomic_store_release(&exp_tag.names, names);
     exp_tag.hash = hash;
-    exp_tag.hash_mask = (uint32_t)places - 1;
-    exp_tag.names_capacity = (uint32_t)(places / 2);
+    exp_tag.hash_mask = (uint32_t)capacity * 2 - 1;
+    exp_tag.names_capacity = (uint32_t)capacity;
+    exp_tag.sums = sums;
     hash_fill();
-    exp_range_heap_give(EXP_RANGE_KEPT, old_hash, places / 2 * sizeof(*hash));
+    table_give(old_hash, (size_t)old_capacity * 2 * sizeof(*hash));
+    table_give(old_sums, (size_t)old_capacity * 2 * sizeof(*sums));
     return true;
 }
 
@@ -401,12 +417,10 @@ size_t exp_tag_rows(struct expool_tag_row *rows, size_t capacity)
     size_t found = 0;
     exp_lock_acquire(&exp_tag.lock);
     uint32_t key_count = exp_tag.count * 2;
-    size_t bytes = key_count * sizeof(struct expool_tag_row);
-    struct expool_tag_row *sums = exp_range_heap_take(EXP_RANGE_KEPT, bytes);
-    if (sums != NULL) {
-        sum_rows(sums, key_count);
-    }
-    for (uint32_t key = 0; sums != NULL && key < key_count; key++) {
+    struct expool_tag_row *sums = exp_tag.sums;
+    __builtin_memset(sums, 0, key_count * sizeof(*sums));
+    sum_rows(sums, key_count);
+    for (uint32_t key = 0; key < key_count; key++) {
         if (sums[key].allocs == 0) {
             continue;
         }
@@ -418,9 +432,6 @@ size_t exp_tag_rows(struct expool_tag_row *rows, size_t capacity)
             rows[found].bytes = (int64_t)sums[key].bytes < 0 ? 0 : sums[key].bytes;
         }
         found++;
-    }
-    if (sums != NULL) {
-        exp_range_heap_give(EXP_RANGE_KEPT, sums, bytes);
     }
     exp_lock_release(&exp_tag.lock);
     return found;
@@ -521,13 +532,9 @@ void exp_tag_child(struct exp_tag_live *live)
     section_publish(EXPOOL_SECTION_MODULES, exp_tag.module_count);
     section_publish(EXPOOL_SECTION_ROWS, exp_tag.row_count);
     section_publish(EXPOOL_SECTION_ROW_KEYS, exp_tag.row_count);
-    size_t sum_bytes = (size_t)exp_tag.count * 2 * sizeof(struct expool_tag_row);
-    struct expool_tag_row *sums = exp_range_heap_take(EXP_RANGE_KEPT, sum_bytes);
-    if (live != NULL && sums != NULL) {
-        set_rows(live, sums);
-    }
-    if (sums != NULL) {
-        exp_range_heap_give(EXP_RANGE_KEPT, sums, sum_bytes);
+    if (live != NULL) {
+        __builtin_memset(exp_tag.sums, 0, (size_t)exp_tag.count * 2 * sizeof(*exp_tag.sums));
+        set_rows(live, exp_tag.sums);
     }
 }
 

@@ -347,16 +347,12 @@ static void free_judged(void *block, const struct exp_run_place *place, const vo
     unsigned column = place->pool >> 1;
     uint32_t number = number_of(place);
     struct exp_owner *owner = exp_owner_enter();
-    struct expool_region_row *row = exp_owner_row(owner, number, column);
     /* Slow enough to afford what the fast path cannot: one of two frees of a block wins. */
     if (exp_atomic_exchange(place->state, (uint16_t)EXP_STATE_FREE) == EXP_STATE_FREE) {
         exp_owner_leave(owner);
         stop_freed_by_two(block, caller);
     }
-    if (row != NULL) {
-        exp_counter_add(&row->frees, 1);
-        exp_counter_add(&row->bytes_out, place->size_bytes);
-    }
+    exp_owner_count_free(owner, number, column, place->size_bytes);
     if (place->class_index == EXP_CLASS_LARGE) {
         exp_run_large_unmake(place->span);
     } else {
