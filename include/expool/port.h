@@ -6,8 +6,8 @@
  *
  * - struct exp_owner *exp_port_owner(void): the owner of this thread (or processor), never NULL:
  *   &exp_owner_none before the first exp_port_owner_set;
- * - void exp_port_pin(void), void exp_port_unpin(void): around every walk that uses an owner. Nothing
- *   in user mode; in a kernel they keep the processor from being taken away. They nest.
+ * - void exp_port_pin(void), void exp_port_unpin(void): around every walk that uses an owner.
+ *   Nothing in user mode; in a kernel they keep the processor from being taken away. They nest.
  *
  * Addresses and sizes are multiples of 4096 bytes unless said. No function here calls the pool.
  * source: design.md 6.

@@ -26,6 +26,9 @@ def main():
     if re.search(r"^EXPOOL_CHECKED:\w+=(ON|1|TRUE)$", cache, re.MULTILINE):
         print("skipped: assertions are compiled in, budgets are for builds without")
         return SKIPPED
+    if re.search(r"^CMAKE_C_COMPILER:\w+=.*clang", cache, re.MULTILINE):
+        print("skipped: the budgets are counted for gcc")
+        return SKIPPED
     return subprocess.run(
         [
             sys.executable,
