@@ -123,8 +123,8 @@ EXP_MUST_USE void *exp_owner_give(struct exp_owner *owner,
 struct expool_region_row *exp_owner_row(struct exp_owner *owner, uint32_t number, unsigned column);
 
 /*
- * Count a free of bytes; where memory for the owner's row is missing, in the shared owner's row, which
- * every payer that was ever counted has.
+ * Count a free of bytes; where memory for the owner's row is missing, in the shared owner's row,
+ * which every payer that was ever counted has.
  *
  *   locks   may take EXP_RANK_COMMON
  */

@@ -98,13 +98,9 @@ static void section_publish(enum expool_region_section_index index, uint64_t cou
     exp_atomic_store_release(&exp_tag.region->section[index].count, count);
 }
 
-/* Sizes of the sections for a region of bytes. */
-static size_t lay_out(size_t bytes)
+/* Place the sections for a number of rows; returns where the last one ends. */
+static size_t lay_out(size_t rows)
 {
-    size_t rows = TAG_ROWS_MAX;
-    while (rows * 44 > bytes) {
-        rows /= 2;
-    }
     size_t offset = TAG_COMMIT_BYTES;
     section_set(EXPOOL_SECTION_OPTIONS, &offset, 1, TAG_OPTION_BYTES);
     section_set(EXPOOL_SECTION_MODULES,
@@ -145,8 +141,10 @@ static bool make_region(void)
     region->start_ms = exp_port_clock_ms();
     region->range_base = (uintptr_t)exp_range.base;
     region->range_bytes = exp_range.bytes;
-    EXP_ASSERT(lay_out(bytes) <= bytes);
-    (void)lay_out(bytes);
+    size_t rows = TAG_ROWS_MAX;
+    while (lay_out(rows) > bytes) {
+        rows /= 2;
+    }
     exp_stop_record_to(region->stop);
     region->version = EXPOOL_REGION_VERSION;
     exp_atomic_store_release(&region->magic, EXPOOL_REGION_MAGIC);

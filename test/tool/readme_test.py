@@ -34,6 +34,7 @@ def blocks_of(text):
 def without_addresses(line):
     """The line with addresses as words; a tag or a code stays what it is."""
     line = re.sub(r"\+0x[0-9A-F]{8}\b", "+OFFSET", line)
+    line = re.sub(r"^  seed:  [1-9]\d+$", "  seed:  NUMBER", line)
     return re.sub(
         r"0x([0-9A-F]{16})\b",
         lambda found: "ADDRESS" if int(found.group(1), 16) >> 40 else found.group(0),
