@@ -425,7 +425,7 @@ static void tags_grow(struct exp_owner *owner)
 {
     unsigned bits = exp_bit_highest(owner->tag_mask / sizeof(struct exp_owner_tag) + 1);
     size_t most = exp_max(owner->tag_count[0], owner->tag_count[1]);
-    if (most * 4 < (UINT32_C(1) << bits) || bits == OWNER_TAG_BITS_MAX) {
+    if (most * 8 < (UINT32_C(1) << bits) || bits == OWNER_TAG_BITS_MAX) {
         return;
     }
     struct exp_owner_tag *tags[2];
