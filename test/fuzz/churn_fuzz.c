@@ -243,13 +243,33 @@ static void *brief_body(void *argument)
     return NULL;
 }
 
+/* All three parts once; each must leave nothing behind. */
+static void whole_churn(void)
+{
+    threads_run(churn_body, THREADS);
+    release_mailboxes(churn.worker[0]);
+    check_empty("churn");
+    for (uint32_t done = 0; done < churn.brief_threads / 20; done += BATCH_THREADS) {
+        threads_run(exits_body, BATCH_THREADS);
+    }
+    check_empty("exits");
+    for (uint32_t done = 0; done < churn.brief_threads; done += BATCH_THREADS) {
+        threads_run(brief_body, BATCH_THREADS);
+    }
+    release_mailboxes(churn.worker[0]);
+    check_empty("brief");
+}
+
 int main(int count, char **words)
 {
+    time_t seconds = 0; /* at least once */
     churn.seed = (uint64_t)time(NULL) * 1000003u ^ (uint64_t)getpid();
     for (int index = 1; index + 1 < count; index += 2) {
         uint64_t value = strtoull(words[index + 1], NULL, 0);
         if (strcmp(words[index], "--seed") == 0) {
             churn.seed = value;
+        } else if (strcmp(words[index], "--seconds") == 0) {
+            seconds = (time_t)value;
         } else if (strcmp(words[index], "--operations") == 0) {
             churn.operations = value;
             churn.brief_threads = (uint32_t)(value / 300);
@@ -258,7 +278,7 @@ int main(int count, char **words)
         }
     }
     if (count % 2 == 0) {
-        fprintf(stderr, "usage: churn_fuzz [--seed N] [--operations N]\n");
+        fprintf(stderr, "usage: churn_fuzz [--seed N] [--operations N] [--seconds N]\n");
         return 2;
     }
     printf("seed %llu\n", (unsigned long long)churn.seed);
@@ -276,17 +296,9 @@ int main(int count, char **words)
         churn.model[index] = &churn.worker[index]->model;
         model_start(churn.model[index], churn.seed, index);
     }
-    threads_run(churn_body, THREADS);
-    release_mailboxes(churn.worker[0]);
-    check_empty("churn");
-    for (uint32_t done = 0; done < churn.brief_threads / 20; done += BATCH_THREADS) {
-        threads_run(exits_body, BATCH_THREADS);
-    }
-    check_empty("exits");
-    for (uint32_t done = 0; done < churn.brief_threads; done += BATCH_THREADS) {
-        threads_run(brief_body, BATCH_THREADS);
-    }
-    release_mailboxes(churn.worker[0]);
-    check_empty("brief");
+    time_t end = time(NULL) + seconds;
+    do {
+        whole_churn();
+    } while (time(NULL) < end);
     return 0;
 }
