@@ -80,6 +80,8 @@ def region_allocations(path):
     try:
         with open(path, "rb", buffering=0) as file:
             start = file.read(4096)
+            if len(start) < 4096:
+                return 0  # just being made
             magic, version = HEADER.unpack_from(start)[:2]
             if magic != MAGIC or version != 1:
                 return 0
