@@ -228,13 +228,17 @@ static void *allocate(const struct request *request, const void *caller)
 void *exp_pool_allocate(
     unsigned pool, size_t bytes, uint32_t tag, unsigned want, const void *caller)
 {
-    struct exp_owner *owner = exp_port_owner();
     struct exp_pool_got got;
     bool zero = (want & EXP_POOL_ZERO) != 0;
-    if ((want & EXP_POOL_CACHE_ALIGNED) == 0 &&
-        exp_pool_allocate_at(
-            owner, pool, bytes, tag, exp_owner_probe(owner, pool >> 1, tag), &got)) {
-        return zero && !got.zero ? exp_pool_zero(got.block, bytes) : got.block;
+    if ((want & EXP_POOL_CACHE_ALIGNED) == 0) {
+        exp_port_pin();
+        struct exp_owner *owner = exp_port_owner();
+        bool done = exp_pool_allocate_at(
+            owner, pool, bytes, tag, exp_owner_probe(owner, pool >> 1, tag), &got);
+        exp_port_unpin();
+        if (done) {
+            return zero && !got.zero ? exp_pool_zero(got.block, bytes) : got.block;
+        }
     }
     struct request request = {
         .pool = pool,

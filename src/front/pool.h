@@ -117,9 +117,12 @@ EXP_INLINE bool exp_pool_try_allocate(unsigned pool,
                                       uint32_t tag,
                                       struct exp_pool_got *got)
 {
+    exp_port_pin();
     struct exp_owner *owner = exp_port_owner();
-    return exp_pool_allocate_at(
-        owner, pool, bytes, tag, exp_owner_place(owner, pool >> 1, tag), got);
+    bool done =
+        exp_pool_allocate_at(owner, pool, bytes, tag, exp_owner_place(owner, pool >> 1, tag), got);
+    exp_port_unpin();
+    return done;
 }
 
 /* A block's start as the fast path sees it. */
@@ -168,12 +171,12 @@ EXP_INLINE void exp_pool_take_in(const struct exp_pool_start *start,
 }
 
 /*
- * Free by the fast path, comparing the tag (not 0).
+ * Free by the fast path, comparing the tag (not 0); the caller has pinned its owner.
  *
  *   probe     look for the tag wherever it lies, not only at its first place
  *   returns   false: nothing has changed and the slow path must decide
  */
-EXP_INLINE bool exp_pool_try_free(void *block, uint32_t tag, bool probe)
+EXP_INLINE bool exp_pool_free_at(void *block, uint32_t tag, bool probe)
 {
     struct exp_owner *owner = exp_port_owner();
     struct exp_pool_start start;
@@ -192,7 +195,7 @@ EXP_INLINE bool exp_pool_try_free(void *block, uint32_t tag, bool probe)
 }
 
 /* The same without a tag: whatever the state says pays. IRQL is judged only when asked. */
-EXP_INLINE bool exp_pool_try_free_any(void *block, bool irql)
+EXP_INLINE bool exp_pool_free_any_at(void *block, bool irql)
 {
     struct exp_owner *owner = exp_port_owner();
     struct exp_pool_start start;
@@ -211,6 +214,23 @@ EXP_INLINE bool exp_pool_try_free_any(void *block, bool irql)
     }
     exp_pool_take_in(&start, block, top, row);
     return true;
+}
+
+/* The two frees, pinned. */
+EXP_INLINE bool exp_pool_try_free(void *block, uint32_t tag, bool probe)
+{
+    exp_port_pin();
+    bool done = exp_pool_free_at(block, tag, probe);
+    exp_port_unpin();
+    return done;
+}
+
+EXP_INLINE bool exp_pool_try_free_any(void *block, bool irql)
+{
+    exp_port_pin();
+    bool done = exp_pool_free_any_at(block, irql);
+    exp_port_unpin();
+    return done;
 }
 
 /*
