@@ -216,7 +216,7 @@ EXP_INLINE bool exp_pool_free_any_at(void *block, bool irql)
     return true;
 }
 
-/* The two frees, pinned. */
+/* exp_pool_free_at, pinned. */
 EXP_INLINE bool exp_pool_try_free(void *block, uint32_t tag, bool probe)
 {
     exp_port_pin();
@@ -225,6 +225,7 @@ EXP_INLINE bool exp_pool_try_free(void *block, uint32_t tag, bool probe)
     return done;
 }
 
+/* exp_pool_free_any_at, pinned. */
 EXP_INLINE bool exp_pool_try_free_any(void *block, bool irql)
 {
     exp_port_pin();
