@@ -19,9 +19,8 @@
  * front of it. They are left alone: such a block must go back by __libc_free.
  *
  * Where glibc and the standards differ, glibc's behaviour is kept: an alignment that is no power of
- * two is rounded up to one; realloc to 0 bytes frees and returns NULL. Two things are on purpose
- * not glibc's: posix_memalign leaves errno alone also when it fails (POSIX gives the error as its
- * result), and mallopt answers 0 to a parameter that does not exist. mallopt's parameters describe
+ * two is rounded up to one; realloc to 0 bytes frees and returns NULL; posix_memalign sets errno
+ * too when memory is short; mallopt answers 1 to whatever it is asked. Its parameters describe
  * glibc's arenas; they are accepted and change nothing.
  *
  * The functions that serve programs hold no lock and keep no state here, call no function of libc
@@ -205,6 +204,7 @@ EXP_EXPORT int posix_memalign(void **block, size_t alignment, size_t bytes)
     void *place = allocate_aligned(alignment, bytes, CALLER(), &error);
     errno = saved_errno;
     if (place == NULL) {
+        errno = error;
         return error;
     }
     *block = place;
@@ -301,24 +301,9 @@ EXP_EXPORT struct mallinfo mallinfo(void)
 
 EXP_EXPORT int mallopt(int parameter, int value)
 {
+    (void)parameter;
     (void)value;
-    switch (parameter) {
-    case M_MXFAST:
-    case M_NLBLKS:
-    case M_GRAIN:
-    case M_KEEP:
-    case M_TRIM_THRESHOLD:
-    case M_TOP_PAD:
-    case M_MMAP_THRESHOLD:
-    case M_MMAP_MAX:
-    case M_CHECK_ACTION:
-    case M_PERTURB:
-    case M_ARENA_TEST:
-    case M_ARENA_MAX:
-        return 1;
-    default:
-        return 0;
-    }
+    return 1;
 }
 
 /* 1 when memory went back to the system; how much to keep (pad) is the pool's own decision. */
