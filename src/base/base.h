@@ -51,12 +51,6 @@ EXP_INLINE size_t exp_round_up(size_t bytes, size_t power_of_two)
     return (bytes + power_of_two - 1) & ~(power_of_two - 1);
 }
 
-/* Pages that hold bytes; the caller knows that rounding does not overflow. */
-EXP_INLINE size_t exp_pages(size_t bytes)
-{
-    return (bytes + EXP_PAGE_MASK) >> EXP_PAGE_SHIFT;
-}
-
 EXP_INLINE size_t exp_min(size_t a, size_t b)
 {
     return a < b ? a : b;

@@ -52,7 +52,6 @@ struct exp_range exp_range;
 static struct {
     struct exp_lock lock; /* guards heap[] */
     struct heap heap[EXP_RANGE_HEAP_COUNT];
-    bool wipes;
     char *reserved; /* kept when a start fails, for the next try */
     size_t reserved_bytes;
     char *wiped; /* what the port was asked to wipe */
@@ -121,19 +120,14 @@ bool exp_range_start(void)
             struct heap *wiped = &exp_range_heaps.heap[EXP_RANGE_WIPED];
             if (exp_range_heaps.wiped != wiped->table.start) {
                 exp_range_heaps.wiped = wiped->table.start;
-                exp_range_heaps.wipes =
-                    exp_port_wipe(wiped->table.start, wiped->table.capacity_bytes);
+                /* A system that cannot has the port call exp_owner_child instead. */
+                (void)exp_port_wipe(wiped->table.start, wiped->table.capacity_bytes);
             }
             return true;
         }
     }
     exp_range = (struct exp_range){ 0 };
     return false;
-}
-
-bool exp_range_wipes(void)
-{
-    return exp_range_heaps.wipes;
 }
 
 void exp_range_map_set(size_t page, size_t count, uint64_t entry)

@@ -144,9 +144,6 @@ void *exp_range_heap_take(enum exp_range_heap heap, size_t bytes);
 /* Give memory of exp_range_heap_take back for another structure. */
 void exp_range_heap_give(enum exp_range_heap heap, void *memory, size_t bytes);
 
-/* True when the system wipes EXP_RANGE_WIPED itself; false: the port calls exp_owner_child. */
-bool exp_range_wipes(void);
-
 /* In the copy of a process: reset the heap lock; lists that were torn are forgotten. */
 void exp_range_child(void);
 
