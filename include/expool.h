@@ -64,6 +64,50 @@ size_t expool_tags(struct expool_tag_row *rows, size_t capacity);
 /* The nth request for pages from now on fails, once; 0 = off. Requests are counted process-wide. */
 void expool_fail_page_request(uint64_t nth);
 
+/* A process that pays for quota: what PEPROCESS points to. */
+struct expool_process;
+
+/*
+ * Make a process object.
+ *
+ *   name      copied, cut to 15 bytes; for reports
+ *   quotas    bytes each kind of pool may be charged with; SIZE_MAX = no limit
+ *   returns   the object with one reference, the creator's; NULL: out of memory
+ */
+struct expool_process *expool_process_create(const char *name,
+                                             size_t paged_quota_bytes,
+                                             size_t nonpaged_quota_bytes);
+
+/* Drop the creator's reference; the object goes with the last block charged to it. */
+void expool_process_release(struct expool_process *process);
+
+/*
+ * Make a process current for this thread, which holds a reference while it is.
+ *
+ *   process   NULL = System, which is never charged
+ *   returns   the former; NULL = System
+ */
+struct expool_process *expool_process_enter(struct expool_process *process);
+
+/* What a process is charged with now, and who holds it: creator, threads in it, blocks. */
+struct expool_usage {
+    uint64_t paged_bytes, nonpaged_bytes, references;
+};
+
+void expool_process_usage(const struct expool_process *process, struct expool_usage *usage);
+
+/*
+ * A descriptor that polls as readable while a condition holds.
+ *
+ *   name      a standard event with or without "\KernelObjects\", in any case
+ *   returns   the same descriptor every time, not to be read from or closed; -1: no such event, or
+ *             the system has no descriptor left
+ */
+int expool_event_fd(const char *name);
+
+/* What the system does about once a second: ExAdjustLookasideDepth. irql: <= DISPATCH. */
+void expool_adjust_lookaside(void);
+
 /* Flush the calling thread's caches and give back to the system what can be given back. */
 void expool_trim(void);
 

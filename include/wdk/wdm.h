@@ -17,8 +17,12 @@
 #include "bugcodes.h"
 #include "ntdef.h"
 #include "ntstatus.h"
+#include "wdmevent.h"
 #include "wdmlook.h"
 #include "wdmpool.h"
+#include "wdmrtl.h"
+#include "wdmseh.h"
+#include "wdmsync.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -44,6 +44,8 @@ static const struct row option_rows[EXP_OPTION_COUNT] = {
         "ask for huge pages when the pool grows: 0 or 1" },
     [EXP_OPTION_SEED] = { "seed", KIND_NUMBER, true, UINT64_MAX,
         "start of every random choice; 0 = random" },
+    [EXP_OPTION_VERIFIER] = { "verifier", KIND_NUMBER, true, UINT32_MAX,
+        "bits of verifier /flags, 0x8 = pool tracking; 0 = off" },
 };
 /* clang-format on */
 
@@ -80,6 +82,14 @@ static bool same(const char *text, size_t bytes, const char *word)
     return index == bytes && word[index] == '\0';
 }
 
+/* Value of a digit; 16: none. */
+static unsigned digit_of(char character)
+{
+    unsigned digit = (unsigned char)character - (unsigned)'0';
+    unsigned letter = ((unsigned char)character | 0x20u) - (unsigned)'a';
+    return digit <= 9 ? digit : letter <= 5 ? letter + 10 : 16;
+}
+
 static bool parse_number(const char *text, size_t bytes, bool unit, uint64_t *value)
 {
     unsigned shift = 0;
@@ -88,10 +98,16 @@ static bool parse_number(const char *text, size_t bytes, bool unit, uint64_t *va
         shift = last == 'K' ? 10 : last == 'M' ? 20 : last == 'G' ? 30 : 0;
         bytes -= shift != 0;
     }
+    uint64_t base = 10;
     uint64_t number = 0;
+    if (!unit && bytes > 2 && text[0] == '0' && text[1] == 'x') {
+        base = 16;
+        text += 2;
+        bytes -= 2;
+    }
     for (size_t index = 0; index < bytes; index++) {
-        unsigned digit = (unsigned char)text[index] - (unsigned)'0';
-        if (digit > 9 || __builtin_mul_overflow(number, (uint64_t)10, &number) ||
+        unsigned digit = digit_of(text[index]);
+        if (digit >= base || __builtin_mul_overflow(number, base, &number) ||
             __builtin_add_overflow(number, (uint64_t)digit, &number)) {
             return false;
         }

@@ -20,6 +20,7 @@ enum exp_option {
     EXP_OPTION_TAIL_REUSE,     /* 0 or 1: the unused end of a big block serves small ones */
     EXP_OPTION_HUGEPAGES,      /* 0 or 1 */
     EXP_OPTION_SEED,           /* 0 = random */
+    EXP_OPTION_VERIFIER,       /* bits of verifier /flags; 0 = off */
     EXP_OPTION_COUNT
 };
 

@@ -45,6 +45,8 @@ struct exp_owner {
 
     /* Cold. */
     uint8_t irql;
+    void *frames;                       /* innermost guarded block of this thread; seh.c's */
+    struct expool_process *process;     /* current; NULL = System; quota.h's */
     struct exp_owner_tag *tags_kept[2]; /* the tables when they are not blocked */
     bool named;                         /* taken: not in the list of dead ones */
     bool refresh;                       /* tables were wiped: fill them from keys */

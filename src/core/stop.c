@@ -85,6 +85,18 @@ static const struct words stop_words[] = {
     { EXP_STOP_BAD_POOL_CALLER, EXP_STOP_FREE_INTERIOR_PAGE,
       "An address was freed that lies in a later page of a paged block.",
       { "middle of a paged block", "reserved", "reserved", "bytes from the start of the block" } },
+    { EXP_STOP_BAD_POOL_HEADER, EXP_STOP_HEADER_GUARD,
+      "The bytes after a block were changed: somebody wrote past its end.",
+      { "guard after the block damaged", "block", "number of bytes", "first changed value" } },
+    { EXP_STOP_QUOTA_UNDERFLOW, STOP_ANY,
+      "A block was freed whose charge its process no longer has.",
+      { "process", "quota type (1 paged, 0 nonpaged)", "charge to return", "amount not returned" } },
+    { EXP_STOP_VERIFIER, EXP_STOP_VERIFIER_LOOKASIDE,
+      "A block was freed that contains a lookaside list still in use.",
+      { "freed block contains a lookaside list", "list", "block", "size of the block" } },
+    { EXP_STOP_VERIFIER, EXP_STOP_VERIFIER_QUOTA_IDLE,
+      "Quota was charged while the Idle process was current.",
+      { "quota charged to the Idle process", "0", "0", "0" } },
     { EXP_STOP_KERNEL_MODE_HEAP_CORRUPTION, EXP_STOP_HEAP_DOUBLE_FREE,
       "A slot in use was about to be handed out again: two threads freed one block at once.",
       { "double free or corruption", "lowest address of the pools", "address of the slot",
@@ -108,6 +120,14 @@ static const char *name_of(uint32_t code)
         return "IRQL_NOT_GREATER_OR_EQUAL";
     case EXP_STOP_IRQL_NOT_LESS_OR_EQUAL:
         return "IRQL_NOT_LESS_OR_EQUAL";
+    case EXP_STOP_BAD_POOL_HEADER:
+        return "BAD_POOL_HEADER";
+    case EXP_STOP_QUOTA_UNDERFLOW:
+        return "QUOTA_UNDERFLOW";
+    case EXP_STOP_MUST_SUCCEED_POOL_EMPTY:
+        return "MUST_SUCCEED_POOL_EMPTY";
+    case EXP_STOP_VERIFIER:
+        return "DRIVER_VERIFIER_DETECTED_VIOLATION";
     case EXP_STOP_KMODE_EXCEPTION_NOT_HANDLED:
         return "KMODE_EXCEPTION_NOT_HANDLED";
     case EXP_STOP_BAD_POOL_CALLER:

@@ -13,8 +13,12 @@
 enum exp_stop_code {
     EXP_STOP_IRQL_NOT_GREATER_OR_EQUAL = 0x09,
     EXP_STOP_IRQL_NOT_LESS_OR_EQUAL = 0x0A,
+    EXP_STOP_BAD_POOL_HEADER = 0x19,
     EXP_STOP_KMODE_EXCEPTION_NOT_HANDLED = 0x1E,
+    EXP_STOP_QUOTA_UNDERFLOW = 0x21,
+    EXP_STOP_MUST_SUCCEED_POOL_EMPTY = 0x41,
     EXP_STOP_BAD_POOL_CALLER = 0xC2,
+    EXP_STOP_VERIFIER = 0xC4,
     EXP_STOP_KERNEL_MODE_HEAP_CORRUPTION = 0x13A,
 };
 
@@ -34,6 +38,18 @@ enum exp_stop_pool_deed {
     EXP_STOP_TAG_ZERO = 0x9B,
     EXP_STOP_TAG_BIG = 0x9C,
     EXP_STOP_FREE_INTERIOR_PAGE = 0x41286,
+};
+
+/* First parameter of EXP_STOP_BAD_POOL_HEADER. */
+enum exp_stop_header_damage {
+    EXP_STOP_HEADER_GUARD = 0x21,
+};
+
+/* First parameter of EXP_STOP_VERIFIER (spec/diagnostics.md 1.6). */
+enum exp_stop_verifier_deed {
+    EXP_STOP_VERIFIER_LOOKASIDE = 0xCC,
+    EXP_STOP_VERIFIER_QUOTA_IDLE = 0x10A,
+    EXP_STOP_VERIFIER_QUOTA_DPC = 0x10B,
 };
 
 /* First parameter of EXP_STOP_KERNEL_MODE_HEAP_CORRUPTION (spec/diagnostics.md 1.3). */

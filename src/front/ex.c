@@ -13,6 +13,7 @@
  */
 #include "core/stop.h"
 #include "front/pool.h"
+#include "front/seh.h"
 
 #include <wdm.h>
 
@@ -69,12 +70,7 @@ static void *fail(const struct request *request, NTSTATUS status)
 {
     if (request->raise) {
         struct exp_stop_about about = about_of(request);
-        exp_stop_now(EXP_STOP_KMODE_EXCEPTION_NOT_HANDLED,
-                     (uint32_t)status,
-                     (uintptr_t)request->caller,
-                     0,
-                     0,
-                     &about);
+        exp_seh_raise((uint32_t)status, request->caller, &about);
     }
     return NULL;
 }
