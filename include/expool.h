@@ -89,6 +89,9 @@ void expool_process_release(struct expool_process *process);
  */
 struct expool_process *expool_process_enter(struct expool_process *process);
 
+/* The Idle process, which must not pay: the verifier stops a charge while it is current. */
+struct expool_process *expool_process_idle(void);
+
 /* What a process is charged with now, and who holds it: creator, threads in it, blocks. */
 struct expool_usage {
     uint64_t paged_bytes, nonpaged_bytes, references;

@@ -24,6 +24,7 @@ struct expool_stop;
 
 enum exp_port_access {
     EXP_PORT_NONE,       /* every touch faults */
+    EXP_PORT_READ,       /* a store faults */
     EXP_PORT_READ_WRITE, /* not executable */
     EXP_PORT_READ_WRITE_EXECUTE,
 };
@@ -80,6 +81,9 @@ uint64_t exp_port_clock_ms(void);
 
 /* Random bits for placement; no cryptographic promise. */
 uint64_t exp_port_random(void);
+
+/* Number of NUMA nodes; 1 when there is one or nobody knows. */
+uint32_t exp_port_nodes(void);
 
 /* Index of the NUMA node this thread runs on; 0 when there is one. */
 uint32_t exp_port_node(void);

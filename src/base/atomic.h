@@ -13,7 +13,9 @@
 #define exp_atomic_store_release(p, v)    __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define exp_atomic_add(p, v)              __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
 #define exp_atomic_sub(p, v)              __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED)
-#define exp_atomic_exchange(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELAXED)
+/* The last one to let go sees what all others did before. */
+#define exp_atomic_sub_release(p, v)      __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL)
+#define exp_atomic_exchange(p, v)         __atomic_exchange_n((p), (v), __ATOMIC_RELAXED)
 #define exp_atomic_exchange_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 #define exp_atomic_exchange_release(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)
 
@@ -22,6 +24,21 @@ EXP_INLINE bool exp_atomic_try_acquire(uint32_t *word, uint32_t expected, uint32
 {
     return __atomic_compare_exchange_n(
         word, &expected, desired, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+/* *place = fresh when it was NULL; release, and acquire of what another put there. */
+EXP_INLINE bool exp_atomic_try_publish(void **place, void *fresh)
+{
+    void *expected = NULL;
+    return __atomic_compare_exchange_n(
+        place, &expected, fresh, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE);
+}
+
+/* *word = desired when it is *expected, else *expected = *word. */
+EXP_INLINE bool exp_atomic_try_swap(uint64_t *word, uint64_t *expected, uint64_t desired)
+{
+    return __atomic_compare_exchange_n(
+        word, expected, desired, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 /*

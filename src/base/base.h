@@ -20,8 +20,10 @@
 
 /* Our own mistakes only; a caller's argument is refused or stopped on, never asserted. */
 #ifdef EXP_CHECKED
+#define EXP_CHECKED_BUILD     1
 #define EXP_ASSERT(condition) ((condition) ? (void)0 : __builtin_trap())
 #else
+#define EXP_CHECKED_BUILD     0
 #define EXP_ASSERT(condition) ((void)sizeof(condition))
 #endif
 

@@ -11,7 +11,8 @@
 #include "base/atomic.h"
 
 enum exp_rank {
-    EXP_RANK_COMMON = 1, /* the owner that all share: exp_owner.common */
+    EXP_RANK_SECURE = 1, /* secure.c: pools, pages that are open for a change */
+    EXP_RANK_COMMON,     /* the owner that all share: exp_owner.common */
     EXP_RANK_OWNERS,     /* list of owners */
     EXP_RANK_STORE,      /* one per bin */
     EXP_RANK_SPAN,       /* spans and tails of all pools, chunks of the range */

@@ -46,6 +46,8 @@ static const struct row option_rows[EXP_OPTION_COUNT] = {
         "start of every random choice; 0 = random" },
     [EXP_OPTION_VERIFIER] = { "verifier", KIND_NUMBER, true, UINT32_MAX,
         "bits of verifier /flags, 0x8 = pool tracking; 0 = off" },
+    [EXP_OPTION_GUARD] = { "guard", KIND_SWITCH, true, 1,
+        "keep a pattern after each block and judge it at free: 0 or 1" },
 };
 /* clang-format on */
 
@@ -60,6 +62,7 @@ uint64_t exp_option_values[EXP_OPTION_COUNT] = {
     [EXP_OPTION_FRONT_CACHE] = 1,
     [EXP_OPTION_TAIL_REUSE] = 1,
     [EXP_OPTION_HUGEPAGES] = 1,
+    [EXP_OPTION_GUARD] = EXP_CHECKED_BUILD,
 };
 
 static char option_files[2][EXP_OPTION_TEXT_BYTES]; /* report, stop_json */

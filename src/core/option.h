@@ -21,6 +21,7 @@ enum exp_option {
     EXP_OPTION_HUGEPAGES,      /* 0 or 1 */
     EXP_OPTION_SEED,           /* 0 = random */
     EXP_OPTION_VERIFIER,       /* bits of verifier /flags; 0 = off */
+    EXP_OPTION_GUARD,          /* 0 or 1: pattern after each block, judged when it is freed */
     EXP_OPTION_COUNT
 };
 

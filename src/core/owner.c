@@ -38,6 +38,7 @@ enum {
     OWNER_ALIVE = 1, /* values of the word alive; 0: just copied */
     OWNER_MENDING = 2,
     OWNER_ROW_OF_START = 128,
+    OWNER_LOCKS_MAX = 8,
 };
 
 #define OWNER_ALL_BYTES_MAX ((uint64_t)64 << 20) /* of the caches of all owners */
@@ -65,6 +66,7 @@ static struct {
     uint32_t started;            /* atomic: 1 = the pool serves */
     uint64_t cached_bytes_max;   /* atomic: over all owners */
     uint64_t owners;
+    void *locks[OWNER_LOCKS_MAX]; /* atomic, from NULL once: exp_owner_at_child */
 } exp_owners = {
     .lock = { 0, EXP_RANK_OWNERS },
     .common_lock = { 0, EXP_RANK_COMMON },
@@ -147,6 +149,8 @@ static bool owner_tables(struct exp_owner *owner)
         return false;
     }
     rows_set(owner, row_of, OWNER_ROW_OF_START);
+    exp_owner_block(owner, 0, false);
+    exp_owner_block(owner, 1, false);
     for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
         const struct exp_class *class = &exp_classes[bin & ((1u << EXP_CLASS_BITS) - 1)];
         owner->caches[bin].multiplier = class->multiplier;
@@ -558,6 +562,8 @@ const struct exp_owner_tag *exp_owner_probe(const struct exp_owner *owner,
 
 void exp_owner_block(struct exp_owner *owner, unsigned column, bool blocked)
 {
+    blocked = blocked || exp_option_value(EXP_OPTION_GUARD) != 0 ||
+              exp_option_value(EXP_OPTION_VERIFIER) != 0;
     owner->blocked[column] = blocked;
     owner->tags[column] = blocked ? none_tags : owner->tags_kept[column];
 }
@@ -581,6 +587,11 @@ void exp_owner_exit(struct exp_owner *owner)
     /* A slot freed twice is left alone and shows when it is handed out. */
     (void)exp_owner_flush(owner);
     owner->irql = 0;
+    owner->frames = NULL;
+    if (owner->process != NULL) {
+        exp_quota_release(owner->process);
+        owner->process = NULL;
+    }
     exp_owner_block(owner, 0, false);
     exp_owner_block(owner, 1, false);
     exp_lock_acquire(&exp_owners.lock);
@@ -607,7 +618,7 @@ static void count_live(struct exp_tag_live *live, uint32_t number_count)
         for (size_t index = 0; index < count; index++) {
             uint32_t number = exp_atomic_load(&exp_range.states[span->first_state + index]);
             if (number == EXP_STATE_WIDE) {
-                number = span->number;
+                number = exp_side_of(&exp_range.states[span->first_state + index])->number;
             } else if (number > EXP_STATE_NUMBER_MAX) {
                 continue;
             }
@@ -661,6 +672,9 @@ void exp_owner_child(void)
     exp_owners.survivor = NULL;
     (void)exp_lock_reset(&exp_owners.lock);
     (void)exp_lock_reset(&exp_owners.common_lock);
+    for (unsigned index = 0; index < OWNER_LOCKS_MAX && exp_owners.locks[index] != NULL; index++) {
+        (void)exp_lock_reset(exp_owners.locks[index]);
+    }
     exp_range_child();
     exp_tag_child_lock();
     bool spans_torn = exp_span.lock.word != 0;
@@ -682,10 +696,28 @@ void exp_owner_child(void)
             tables_fill(owner);
         } else if (owner->named) {
             recover(owner, torn);
+            if (owner->process != NULL) {
+                exp_quota_release(owner->process);
+            }
+            owner->process = NULL;
+            owner->frames = NULL;
             owner->named = false;
         }
     }
     tables_fill(&exp_owners.common);
+}
+
+void exp_owner_at_child(struct exp_lock *lock)
+{
+    for (unsigned index = 0; index < OWNER_LOCKS_MAX; index++) {
+        void *known = exp_atomic_load_acquire(&exp_owners.locks[index]);
+        if (known == lock ||
+            (known == NULL && exp_atomic_try_publish(&exp_owners.locks[index], lock)) ||
+            exp_atomic_load_acquire(&exp_owners.locks[index]) == lock) {
+            return;
+        }
+    }
+    EXP_ASSERT(false);
 }
 
 struct exp_owner *exp_owner_first(void)

@@ -11,6 +11,8 @@
 
 #include <expool/port.h>
 
+#include "core/quota.h"
+#include "core/side.h"
 #include "core/store.h"
 #include "core/tag.h"
 
@@ -61,6 +63,13 @@ struct exp_owner {
 
 /* The owner of a thread that has none yet: every fast path ends in the slow one. */
 extern EXP_HIDDEN struct exp_owner exp_owner_none;
+
+/* Process that is current for the caller's thread. irql: any. */
+EXP_INLINE struct expool_process *exp_owner_process(void)
+{
+    struct expool_process *process = exp_port_owner()->process;
+    return process != NULL ? process : &exp_quota_system;
+}
 
 /*
  * First place of a tag in the private table of a column. The bits used depend on all bits of the
@@ -132,7 +141,10 @@ struct expool_region_row *exp_owner_row(struct exp_owner *owner, uint32_t number
  */
 void exp_owner_count_free(struct exp_owner *owner, uint32_t number, unsigned column, size_t bytes);
 
-/* Send every call that names a tag of this column to the slow path, or no longer. */
+/*
+ * Send every call that names a tag of this column to the slow path, or no longer; while blocks are
+ * guarded or verified, always.
+ */
 void exp_owner_block(struct exp_owner *owner, unsigned column, bool blocked);
 
 /* Flush all caches of an owner into the stores. Returns a slot found twice, or NULL. */
@@ -155,6 +167,13 @@ void exp_owner_forked(void);
  * pages wiped, or by the port when the system cannot wipe.
  */
 void exp_owner_child(void);
+
+/*
+ * Reset a lock of a room above in every copy of the process: what it guards is whole at any moment
+ * or mended by who takes it. Cheap when it is known already; call it before each acquisition, after
+ * exp_owner_notice.
+ */
+void exp_owner_at_child(struct exp_lock *lock);
 
 /* For verify.h: all owners but the shared one, dead ones too, by ->next. */
 struct exp_owner *exp_owner_first(void);

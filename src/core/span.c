@@ -593,3 +593,17 @@ struct exp_link *exp_span_unused(void)
 {
     return &span_lists.unused;
 }
+
+size_t exp_span_pages_free(unsigned pool)
+{
+    bool paged = pool == 2;
+    uint64_t limit = exp_option_value(paged ? EXP_OPTION_PAGED_LIMIT : EXP_OPTION_NONPAGED_LIMIT);
+    return limit == UINT64_MAX ? SIZE_MAX : pages_left(pool);
+}
+
+size_t exp_span_low_pages(unsigned pool)
+{
+    bool paged = pool == 2;
+    uint64_t limit = exp_option_value(paged ? EXP_OPTION_PAGED_LIMIT : EXP_OPTION_NONPAGED_LIMIT);
+    return (size_t)exp_min((paged ? 30u : 8u) << 20, limit / (paged ? 5 : 3)) >> EXP_PAGE_SHIFT;
+}

@@ -48,7 +48,6 @@ struct exp_span {
     uint16_t tails;  /* under the span lock: of our slots, whose last page has a tail's run */
     uint32_t parent; /* under the span lock: span in one of whose slots' rest this run lies, or 0 */
     uint32_t freed_ms;   /* free: when it became so, low bits of the clock */
-    uint32_t number;     /* large: tag number when the state is EXP_STATE_WIDE */
     uint64_t held_bytes; /* large: what the block holds */
 
     uint64_t bits[EXP_SPAN_WORDS]; /* run, under the store lock: 1 = slot is in the store */
@@ -141,6 +140,12 @@ EXP_MUST_USE bool exp_span_extend(struct exp_span *span, size_t more_pages);
  *   locks     takes and releases the span lock; none held by the caller
  */
 void exp_span_purge(bool all);
+
+/* Pages that the limit of a pool leaves; SIZE_MAX: unlimited. irql: <= DISPATCH; locks: none. */
+size_t exp_span_pages_free(unsigned pool);
+
+/* Free pages at or below which a pool's low condition holds. irql: <= DISPATCH; locks: none. */
+size_t exp_span_low_pages(unsigned pool);
 
 /* What a slow path does now and then: looks at the clock, purges what is old. */
 void exp_span_tick(void);

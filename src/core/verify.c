@@ -265,10 +265,14 @@ static bool states_exist(const struct exp_span *span)
     return first > start && first + bytes <= start + table->used_bytes;
 }
 
-/* A state that means a live block in a slot. */
-static bool names_tag(uint32_t state)
+/* A state that means a live block in a slot: the tag number there, or in the side record. */
+static bool names_tag(const uint16_t *state, uint16_t value)
 {
-    return state <= EXP_STATE_NUMBER_MAX && state < exp_tag_count();
+    if (value == EXP_STATE_WIDE) {
+        const struct exp_side *side = exp_side_of(state);
+        return side != NULL && side->number != 0 && side->number < exp_tag_count();
+    }
+    return value <= EXP_STATE_NUMBER_MAX && value < exp_tag_count();
 }
 
 /* One slot of a run; what it is goes into the sums. */
@@ -289,7 +293,7 @@ static bool verify_slot(const struct exp_span *run, size_t slot, struct bin_sums
     }
     sums->live += state != EXP_STATE_FREE;
     sums->away += state == EXP_STATE_FREE ? mix(state_at(run, slot)) : 0;
-    return state == EXP_STATE_FREE || names_tag(state) ||
+    return state == EXP_STATE_FREE || names_tag(state_at(run, slot), state) ||
            wrong(EXP_VERIFY_STATE, slot_at(run, slot), exp_tag_count() - 1, state);
 }
 
@@ -356,8 +360,7 @@ static bool verify_large(const struct exp_span *large)
         return wrong(EXP_VERIFY_HELD, large, most, large->held_bytes);
     }
     uint16_t state = exp_atomic_load(exp_run_large_state(large));
-    bool wide = state == EXP_STATE_WIDE && large->number < exp_tag_count();
-    return wide || (state != EXP_STATE_FREE && names_tag(state)) ||
+    return (state != EXP_STATE_FREE && names_tag(exp_run_large_state(large), state)) ||
            wrong(EXP_VERIFY_STATE, exp_range_page(large->page), exp_tag_count() - 1, state);
 }
 
@@ -751,7 +754,7 @@ static void count_live(uint32_t first)
             if (number == EXP_STATE_FREE || number == EXP_STATE_HOLE) {
                 continue;
             }
-            number = number == EXP_STATE_WIDE ? span->number : number;
+            number = exp_side_number(&exp_range.states[span->first_state + state], number);
             struct exp_tag_live *live = payer(number, span->pool, first);
             if (live != NULL) {
                 live->blocks++;

@@ -25,6 +25,10 @@ enum {
     POOL_TYPE_NONPAGED_NX = 512,
 };
 
+enum {
+    POOL_GUARD_BYTE = 0xB5 /* what a guarded block's slack holds */
+};
+
 #define POOL_MOVE_BYTES ((size_t)4 << 20) /* from here a large block moves without copying */
 
 static uint32_t pool_type(unsigned pool)
@@ -98,20 +102,6 @@ static bool take_large(
     return true;
 }
 
-/* One try at memory for a request. */
-static bool take(struct exp_owner *owner,
-                 unsigned pool,
-                 size_t bytes,
-                 size_t alignment,
-                 bool donate,
-                 struct taken *taken)
-{
-    if (bytes > EXP_CLASS_BYTES_MAX || alignment > EXP_PAGE_BYTES) {
-        return take_large(pool, bytes, alignment, donate, taken);
-    }
-    return take_slot(owner, pool << EXP_CLASS_BITS | exp_class_of_aligned(bytes, alignment), taken);
-}
-
 static void give_back(struct exp_owner *owner, const struct taken *taken, void **twice)
 {
     if (taken->large != NULL) {
@@ -129,126 +119,212 @@ static void trim_for(struct exp_owner *owner)
     exp_span_purge(true);
 }
 
-/* Memory for a request, after a trim if need be. */
+/* Bytes that a guarded request asks for, so that at least one byte after the caller's is ours. */
+static size_t guarded_bytes(const struct exp_pool_request *request, size_t alignment)
+{
+    size_t bytes = request->bytes;
+    bool small = bytes + EXP_GRANULE <= exp_classes[EXP_CLASS_FIRST_PART - 1].size_bytes;
+    return small && exp_classes[exp_class_of_aligned(bytes, alignment)].size_bytes == bytes
+               ? bytes + EXP_GRANULE
+               : bytes;
+}
+
+/* A request as the stores see it. */
+struct grant {
+    size_t bytes;
+    size_t alignment;
+    unsigned kind; /* enum exp_side_kind */
+    bool donate;
+    bool own_pages;
+    uint64_t charge_bytes;
+    uint32_t number;
+    struct expool_region_row *row;
+    struct exp_side *side;
+};
+
+static void grant_start(struct grant *grant, const struct exp_pool_request *request)
+{
+    unsigned want = request->want;
+    bool aligned = (want & EXP_POOL_CACHE_ALIGNED) != 0;
+    bool face = request->tag == 0;
+    bool keeps_end = (want & (EXP_POOL_COLD | EXP_POOL_SESSION | EXP_POOL_SECURE)) != 0;
+    bool guard = !face && exp_option_value(EXP_OPTION_GUARD) != 0 && (want & EXP_POOL_SECURE) == 0;
+    size_t least = aligned ? EXP_POOL_CACHE_LINE : EXP_GRANULE;
+    *grant = (struct grant){
+        .bytes = request->bytes,
+        .alignment = exp_max(request->alignment, least),
+        .donate = !face && !keeps_end,
+        .own_pages = (want & EXP_POOL_SECURE) != 0,
+        .kind = (request->process != NULL ? EXP_SIDE_QUOTA : 0u) |
+                ((want & EXP_POOL_SESSION) != 0 ? EXP_SIDE_SESSION : 0u) |
+                ((want & EXP_POOL_SECURE) != 0 ? EXP_SIDE_SECURE : 0u) |
+                (guard ? EXP_SIDE_GUARD : 0u),
+    };
+    if (guard && grant->alignment <= EXP_POOL_CACHE_LINE) {
+        grant->bytes = guarded_bytes(request, grant->alignment);
+    }
+    if (keeps_end && grant->bytes > EXP_PAGE_BYTES && grant->bytes <= EXP_CLASS_BYTES_MAX) {
+        grant->bytes = exp_round_up(grant->bytes, EXP_PAGE_BYTES);
+    }
+    if (request->process != NULL) {
+        grant->charge_bytes =
+            exp_classes[exp_class_of_aligned(grant->bytes, grant->alignment)].size_bytes;
+    }
+}
+
+/* One try at memory. */
+static bool take(struct exp_owner *owner,
+                 unsigned pool,
+                 const struct grant *grant,
+                 struct taken *taken)
+{
+    if (grant->own_pages || grant->bytes > EXP_CLASS_BYTES_MAX ||
+        grant->alignment > EXP_PAGE_BYTES) {
+        return take_large(pool, grant->bytes, grant->alignment, grant->donate, taken);
+    }
+    unsigned class_index = exp_class_of_aligned(grant->bytes, grant->alignment);
+    return take_slot(owner, pool << EXP_CLASS_BITS | class_index, taken);
+}
+
+/* The same, after a trim if need be. */
 static bool take_or_trim(struct exp_owner *owner,
                          unsigned pool,
-                         size_t bytes,
-                         size_t alignment,
-                         bool donate,
+                         const struct grant *grant,
                          struct taken *taken)
 {
     uint64_t injected = exp_atomic_load(&exp_span.failures_injected);
-    if (take(owner, pool, bytes, alignment, donate, taken)) {
+    if (take(owner, pool, grant, taken)) {
         return true;
     }
-    if (taken->damaged != NULL || bytes > exp_range.bytes ||
+    if (taken->damaged != NULL || grant->bytes > exp_range.bytes ||
         injected != exp_atomic_load(&exp_span.failures_injected)) {
         return false;
     }
     trim_for(owner);
-    return take(owner, pool, bytes, alignment, donate, taken);
+    return take(owner, pool, grant, taken);
 }
 
-struct request {
-    unsigned pool;
-    size_t bytes;
-    size_t alignment;
-    uint32_t tag; /* 0: number is given */
-    uint32_t number;
-    bool zero;
-    bool donate;
-};
-
-/* Number and row of the payer; the number moves to a block of its own pages when it is too large.
- */
-static struct expool_region_row *payer(struct exp_owner *owner,
-                                       const struct request *request,
-                                       struct taken *taken,
-                                       uint32_t *number)
+/* Number, row and side record for what was taken; false: no memory for one of them. */
+static bool enter_books(struct exp_owner *owner,
+                        const struct exp_pool_request *request,
+                        const struct taken *taken,
+                        struct grant *grant)
 {
-    *number = request->tag != 0 ? exp_tag_register(request->tag) : request->number;
-    if (*number == 0) {
-        return NULL;
+    grant->number = request->tag != 0 ? exp_tag_register(request->tag) : request->number;
+    if (grant->number == 0) {
+        return false;
     }
-    if (*number > EXP_STATE_NUMBER_MAX && taken->large == NULL) {
-        void *twice = NULL;
-        give_back(owner, taken, &twice);
-        taken->block = NULL;
-        if (twice != NULL ||
-            !take_large(request->pool, request->bytes, request->alignment, false, taken)) {
-            taken->block = NULL;
-            return NULL;
-        }
+    grant->row = exp_owner_row(owner, grant->number, request->pool >> 1);
+    if (grant->row == NULL) {
+        return false;
     }
-    return exp_owner_row(owner, *number, request->pool >> 1);
+    if (grant->kind != 0 || grant->number > EXP_STATE_NUMBER_MAX) {
+        grant->side = exp_side_make(taken->state);
+        return grant->side != NULL;
+    }
+    return true;
 }
 
-static void *allocate(const struct request *request, const void *caller)
+/* Nothing can fail any more: record, state, counts. */
+static void commit(const struct exp_pool_request *request,
+                   const struct taken *taken,
+                   const struct grant *grant)
+{
+    if (grant->side != NULL) {
+        bool guard = (grant->kind & EXP_SIDE_GUARD) != 0;
+        grant->side->kind = (uint16_t)grant->kind;
+        grant->side->slack_bytes = (uint16_t)(guard ? taken->held_bytes - request->bytes : 0);
+        grant->side->who = request->process != NULL ? (void *)request->process : request->secure;
+        exp_atomic_store(&grant->side->number, grant->number);
+    }
+    exp_atomic_store_release(taken->state,
+                             (uint16_t)(grant->side != NULL ? EXP_STATE_WIDE : grant->number));
+    exp_counter_add(&grant->row->allocs, 1);
+    exp_counter_add(&grant->row->bytes_in, taken->held_bytes);
+    if (request->process != NULL) {
+        exp_quota_hold(request->process);
+    }
+}
+
+/* Contents that the caller may rely on, and the pattern after them. */
+static void *fill(const struct exp_pool_request *request,
+                  const struct taken *taken,
+                  const struct grant *grant)
+{
+    if ((request->want & EXP_POOL_ZERO) != 0 && !taken->zero) {
+        __builtin_memset(taken->block, 0, request->bytes);
+    }
+    if ((grant->kind & EXP_SIDE_GUARD) != 0) {
+        __builtin_memset((char *)taken->block + request->bytes,
+                         POOL_GUARD_BYTE,
+                         taken->held_bytes - request->bytes);
+    }
+    return taken->block;
+}
+
+static void *allocate(const struct exp_pool_request *request, enum exp_pool_outcome *outcome)
 {
     struct taken taken = { 0 };
-    struct expool_region_row *row = NULL;
-    uint32_t number = 0;
+    struct grant grant;
     void *twice = NULL;
+    bool served = false;
+    grant_start(&grant, request);
+    *outcome = EXP_POOL_NO_MEMORY;
     struct exp_owner *owner = exp_owner_enter();
     if (EXP_UNLIKELY(exp_range.bytes == 0)) {
         exp_owner_leave(owner);
         return NULL;
     }
-    if (take_or_trim(
-            owner, request->pool, request->bytes, request->alignment, request->donate, &taken)) {
-        row = payer(owner, request, &taken, &number);
-        if (row == NULL && taken.block != NULL) {
+    if (request->process != NULL &&
+        !exp_quota_charge(request->process, request->pool >> 1, grant.charge_bytes)) {
+        exp_owner_leave(owner);
+        *outcome = EXP_POOL_NO_QUOTA;
+        return NULL;
+    }
+    if (take_or_trim(owner, request->pool, &grant, &taken)) {
+        served = enter_books(owner, request, &taken, &grant);
+        if (served) {
+            commit(request, &taken, &grant);
+        } else {
             give_back(owner, &taken, &twice);
         }
     }
-    if (row != NULL) {
-        bool wide = number > EXP_STATE_NUMBER_MAX;
-        if (wide) {
-            taken.large->number = number;
-        }
-        exp_atomic_store(taken.state, (uint16_t)(wide ? EXP_STATE_WIDE : number));
-        exp_counter_add(&row->allocs, 1);
-        exp_counter_add(&row->bytes_in, taken.held_bytes);
+    if (!served && request->process != NULL) {
+        (void)exp_quota_return(request->process, request->pool >> 1, grant.charge_bytes);
     }
     exp_owner_leave(owner);
     twice = taken.damaged != NULL ? (void *)(uintptr_t)taken.damaged : twice;
     if (EXP_UNLIKELY(twice != NULL)) {
-        stop_freed_by_two(twice, caller);
+        stop_freed_by_two(twice, request->caller);
     }
     exp_span_tick();
-    if (row == NULL) {
+    if (!served) {
         return NULL;
     }
-    if (request->zero && !taken.zero) {
-        __builtin_memset(taken.block, 0, request->bytes);
-    }
-    return taken.block;
+    *outcome = EXP_POOL_SERVED;
+    return fill(request, &taken, &grant);
 }
 
-void *exp_pool_allocate(
-    unsigned pool, size_t bytes, uint32_t tag, unsigned want, const void *caller)
+void *exp_pool_allocate(const struct exp_pool_request *request, enum exp_pool_outcome *outcome)
 {
     struct exp_pool_got got;
-    bool zero = (want & EXP_POOL_ZERO) != 0;
-    if ((want & EXP_POOL_CACHE_ALIGNED) == 0) {
+    bool zero = (request->want & EXP_POOL_ZERO) != 0;
+    if ((request->want & ~(unsigned)EXP_POOL_ZERO) == 0 && request->process == NULL) {
         exp_port_pin();
         struct exp_owner *owner = exp_port_owner();
-        bool done = exp_pool_allocate_at(
-            owner, pool, bytes, tag, exp_owner_probe(owner, pool >> 1, tag), &got);
+        bool done = exp_pool_allocate_at(owner,
+                                         request->pool,
+                                         request->bytes,
+                                         request->tag,
+                                         exp_owner_probe(owner, request->pool >> 1, request->tag),
+                                         &got);
         exp_port_unpin();
         if (done) {
-            return zero && !got.zero ? exp_pool_zero(got.block, bytes) : got.block;
+            *outcome = EXP_POOL_SERVED;
+            return zero && !got.zero ? exp_pool_zero(got.block, request->bytes) : got.block;
         }
     }
-    struct request request = {
-        .pool = pool,
-        .bytes = bytes,
-        .alignment = (want & EXP_POOL_CACHE_ALIGNED) != 0 ? EXP_POOL_CACHE_LINE : EXP_GRANULE,
-        .tag = tag,
-        .zero = zero,
-        .donate = true,
-    };
-    return allocate(&request, caller);
+    return allocate(request, outcome);
 }
 
 /* Step 1 and 2 of a free: address and state. Returns only for the start of a live block. */
@@ -306,20 +382,24 @@ static struct exp_run_place judge_address(const void *block, const void *caller)
     exp_stop_now(EXP_STOP_BAD_POOL_CALLER, EXP_STOP_FREE_INTERIOR, address, 0, 0, &about);
 }
 
-/* Number of the tag of a live block. */
-static uint32_t number_of(const struct exp_run_place *place)
+/* Number, kind and payer of a live block. */
+static struct exp_side books_of(const struct exp_run_place *place)
 {
-    uint32_t number = exp_atomic_load(place->state);
-    return number == EXP_STATE_WIDE ? place->span->number : number;
+    uint16_t value = exp_atomic_load_acquire(place->state);
+    if (value == EXP_STATE_WIDE) {
+        return *exp_side_of(place->state);
+    }
+    return (struct exp_side){ .number = value };
 }
 
 /* Step 3 and 4: IRQL and tag (spec/api.md 2.4, 2.9). */
 static void judge_rights(const void *block,
                          const struct exp_run_place *place,
+                         const struct exp_side *books,
                          uint32_t tag,
                          const void *caller)
 {
-    uint32_t stored = exp_tag_of(number_of(place));
+    uint32_t stored = exp_tag_of(books->number);
     unsigned irql = exp_pool_irql();
     struct exp_stop_about about = { .block = block,
                                     .pool = exp_pool_name(place->pool),
@@ -344,19 +424,74 @@ static void judge_rights(const void *block,
     }
 }
 
+/* Step 5: the bytes after the caller's are as they were (spec/api.md 2.9, checked builds). */
+static void judge_guard(const void *block,
+                        const struct exp_run_place *place,
+                        const struct exp_side *books,
+                        const void *caller)
+{
+    const unsigned char *end = (const unsigned char *)block + place->size_bytes;
+    for (const unsigned char *at = end - books->slack_bytes; at < end; at++) {
+        if (*at != POOL_GUARD_BYTE) {
+            struct exp_stop_about about = { .block = block,
+                                            .pool = exp_pool_name(place->pool),
+                                            .size_bytes = place->size_bytes - books->slack_bytes,
+                                            .tag = exp_tag_of(books->number),
+                                            .caller = caller };
+            exp_stop_now(EXP_STOP_BAD_POOL_HEADER,
+                         EXP_STOP_HEADER_GUARD,
+                         (uintptr_t)block,
+                         place->size_bytes - books->slack_bytes,
+                         *at,
+                         &about);
+        }
+    }
+}
+
+/* Step 6: the process that pays gets its charge back, or the charge is missing. */
+static void return_charge(const void *block,
+                          const struct exp_run_place *place,
+                          const struct exp_side *books,
+                          const void *caller)
+{
+    unsigned column = place->pool >> 1;
+    uint64_t missing = exp_quota_return(books->who, column, place->size_bytes);
+    if (missing != 0) {
+        struct exp_stop_about about = { .block = block,
+                                        .pool = exp_pool_name(place->pool),
+                                        .size_bytes = place->size_bytes,
+                                        .tag = exp_tag_of(books->number),
+                                        .caller = caller };
+        exp_stop_now(EXP_STOP_QUOTA_UNDERFLOW,
+                     (uintptr_t)books->who,
+                     column,
+                     place->size_bytes,
+                     missing,
+                     &about);
+    }
+}
+
 /* The block is live and may be freed: nothing can fail any more. */
-static void free_judged(void *block, const struct exp_run_place *place, const void *caller)
+static void free_judged(void *block,
+                        const struct exp_run_place *place,
+                        const struct exp_side *books,
+                        const void *caller)
 {
     void *twice = NULL;
     unsigned column = place->pool >> 1;
-    uint32_t number = number_of(place);
+    if ((books->kind & EXP_SIDE_GUARD) != 0) {
+        judge_guard(block, place, books, caller);
+    }
+    if ((books->kind & EXP_SIDE_QUOTA) != 0) {
+        return_charge(block, place, books, caller);
+    }
     struct exp_owner *owner = exp_owner_enter();
     /* Slow enough to afford what the fast path cannot: one of two frees of a block wins. */
     if (exp_atomic_exchange(place->state, (uint16_t)EXP_STATE_FREE) == EXP_STATE_FREE) {
         exp_owner_leave(owner);
         stop_freed_by_two(block, caller);
     }
-    exp_owner_count_free(owner, number, column, place->size_bytes);
+    exp_owner_count_free(owner, books->number, column, place->size_bytes);
     if (place->class_index == EXP_CLASS_LARGE) {
         exp_run_large_unmake(place->span);
     } else {
@@ -365,10 +500,30 @@ static void free_judged(void *block, const struct exp_run_place *place, const vo
         twice = exp_owner_give(owner, bin, &entry);
     }
     exp_owner_leave(owner);
+    if ((books->kind & EXP_SIDE_QUOTA) != 0) {
+        exp_quota_release(books->who);
+    }
     if (EXP_UNLIKELY(twice != NULL)) {
         stop_freed_by_two(twice, caller);
     }
     exp_span_tick();
+}
+
+/* A secure block has a door of its own. */
+static void judge_kind(const void *block,
+                       const struct exp_run_place *place,
+                       const struct exp_side *books,
+                       const void *caller)
+{
+    if ((books->kind & EXP_SIDE_SECURE) != 0) {
+        struct exp_stop_about about = { .block = block,
+                                        .pool = exp_pool_name(place->pool),
+                                        .size_bytes = place->size_bytes,
+                                        .tag = exp_tag_of(books->number),
+                                        .caller = caller };
+        exp_stop_now(
+            EXP_STOP_BAD_POOL_CALLER, EXP_STOP_FREE_INTERIOR, (uintptr_t)block, 0, 0, &about);
+    }
 }
 
 void exp_pool_free(void *block, uint32_t tag, const void *caller)
@@ -377,13 +532,49 @@ void exp_pool_free(void *block, uint32_t tag, const void *caller)
         return; /* only the tag's place in the owner's table was unusual */
     }
     struct exp_run_place place = judge_address(block, caller);
-    judge_rights(block, &place, tag, caller);
-    free_judged(block, &place, caller);
+    struct exp_side books = books_of(&place);
+    judge_kind(block, &place, &books, caller);
+    judge_rights(block, &place, &books, tag, caller);
+    free_judged(block, &place, &books, caller);
 }
 
-size_t exp_pool_block_size(const void *block, bool span, const void *caller)
+void *exp_pool_secure_record(const void *block, uint32_t *tag)
+{
+    exp_owner_notice();
+    if (exp_range_offset(block) >= exp_range.bytes || (uintptr_t)block % EXP_GRANULE != 0) {
+        return NULL;
+    }
+    struct exp_run_place place = exp_run_find(block);
+    if (place.what != EXP_RUN_LIVE) {
+        return NULL;
+    }
+    struct exp_side books = books_of(&place);
+    *tag = exp_tag_of(books.number);
+    return (books.kind & EXP_SIDE_SECURE) != 0 ? books.who : NULL;
+}
+
+size_t exp_pool_judge(const void *block, uint32_t tag, const void *caller)
 {
     struct exp_run_place place = judge_address(block, caller);
+    struct exp_side books = books_of(&place);
+    judge_rights(block, &place, &books, tag, caller);
+    return place.size_bytes;
+}
+
+void exp_pool_free_secure(void *block, uint32_t tag, const void *caller)
+{
+    struct exp_run_place place = judge_address(block, caller);
+    struct exp_side books = books_of(&place);
+    judge_rights(block, &place, &books, tag, caller);
+    free_judged(block, &place, &books, caller);
+}
+
+size_t exp_pool_block_size(const void *block, bool span, bool *quota, const void *caller)
+{
+    struct exp_run_place place = judge_address(block, caller);
+    if (quota != NULL) {
+        *quota = (books_of(&place).kind & EXP_SIDE_QUOTA) != 0;
+    }
     if (span && place.size_bytes >= EXP_PAGE_BYTES) {
         return exp_round_up(place.size_bytes, EXP_PAGE_BYTES);
     }
@@ -406,32 +597,37 @@ unsigned exp_pool_irql(void)
 
 void *exp_pool_face_allocate(size_t bytes, uint32_t number, bool zero)
 {
-    struct request request = {
+    enum exp_pool_outcome outcome;
+    struct exp_pool_request request = {
         .pool = EXP_POOL_PAGED,
+        .want = zero ? EXP_POOL_ZERO : 0u,
         .bytes = bytes,
-        .alignment = EXP_GRANULE,
         .number = number,
-        .zero = zero,
+        .caller = __builtin_return_address(0),
     };
-    return allocate(&request, __builtin_return_address(0));
+    return allocate(&request, &outcome);
 }
 
 void *exp_pool_face_allocate_aligned(size_t bytes, size_t alignment, uint32_t number)
 {
-    struct request request = {
+    enum exp_pool_outcome outcome;
+    struct exp_pool_request request = {
         .pool = EXP_POOL_PAGED,
         .bytes = bytes,
-        .alignment = exp_max(alignment, EXP_GRANULE),
+        .alignment = alignment,
         .number = number,
+        .caller = __builtin_return_address(0),
     };
-    return allocate(&request, __builtin_return_address(0));
+    return allocate(&request, &outcome);
 }
 
 void exp_pool_face_free(void *block)
 {
     const void *caller = __builtin_return_address(0);
     struct exp_run_place place = judge_address(block, caller);
-    free_judged(block, &place, caller);
+    struct exp_side books = books_of(&place);
+    judge_kind(block, &place, &books, caller);
+    free_judged(block, &place, &books, caller);
 }
 
 /* A live large block grows or shrinks where it lies, or its pages move. NULL: neither. */
@@ -443,7 +639,7 @@ static void *resize_large(void *block, struct exp_run_place *place, size_t bytes
         return NULL;
     }
     struct exp_owner *owner = exp_owner_enter();
-    struct expool_region_row *row = exp_owner_row(owner, number_of(place), place->pool >> 1);
+    struct expool_region_row *row = exp_owner_row(owner, books_of(place).number, place->pool >> 1);
     size_t new_bytes = (size_t)large->held_bytes;
     if (row != NULL && new_bytes > old_bytes) {
         exp_counter_add(&row->bytes_in, new_bytes - old_bytes);
@@ -500,7 +696,8 @@ void *exp_pool_face_resize(void *block, size_t bytes, uint32_t number)
     }
     move_contents(other, block, held, exp_min(held, bytes));
     if (!exp_pool_try_free_any(block, false)) {
-        free_judged(block, &place, caller);
+        struct exp_side books = books_of(&place);
+        free_judged(block, &place, &books, caller);
     }
     return other;
 }
@@ -513,5 +710,5 @@ size_t exp_pool_face_size(const void *block)
                    exp_atomic_load(start.state) - 1u < EXP_STATE_NUMBER_MAX)) {
         return start.cache->size_bytes;
     }
-    return exp_pool_block_size(block, false, __builtin_return_address(0));
+    return exp_pool_block_size(block, false, NULL, __builtin_return_address(0));
 }

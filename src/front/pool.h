@@ -23,6 +23,29 @@ enum exp_pool {
 enum exp_pool_want {
     EXP_POOL_ZERO = 1,
     EXP_POOL_CACHE_ALIGNED = 2,
+    EXP_POOL_COLD = 4,    /* the end of its last page is offered to nobody */
+    EXP_POOL_SESSION = 8, /* the same, and counted for the session */
+    EXP_POOL_SECURE = 16, /* pages of its own; freed only by exp_pool_free_secure */
+};
+
+/* A request on its way through the slow half. */
+struct exp_pool_request {
+    unsigned pool;
+    unsigned want; /* enum exp_pool_want, or-ed */
+    size_t bytes;
+    size_t alignment;               /* power of two; 0 = that of the class */
+    uint32_t tag;                   /* 0: number says who is counted */
+    uint32_t number;                /* tag number of the malloc face */
+    struct expool_process *process; /* pays quota; NULL = nobody */
+    void *secure;                   /* SECURE: its record */
+    const void *caller;             /* return address of the public routine, for a report */
+};
+
+/* Why a request got nothing. */
+enum exp_pool_outcome {
+    EXP_POOL_SERVED,
+    EXP_POOL_NO_QUOTA,
+    EXP_POOL_NO_MEMORY,
 };
 
 /* Levels of spec/api.md 1.10 that the pool knows; irql.c asserts that they equal those of wdm.h. */
@@ -238,17 +261,14 @@ EXP_INLINE bool exp_pool_try_free_any(void *block, bool irql)
  * Allocate, by the slow path and in its whole order: class, cache or store, run or span, tag number
  * and row, state, counts, zero.
  *
- *   pool, bytes   any; 0 bytes give a block of the smallest size
- *   tag           not 0
- *   want          enum exp_pool_want, or-ed
- *   caller        return address of the public routine, for a report
- *   returns       NULL: limit, address space, memory; nothing has changed but counts of failures
- *   irql          judged by the caller
- *   stops         0x13A when a free slot is found in use
- *   source        spec/api.md 2.5 .. 2.8, 4; design.md 3
+ *   request   bytes: any, 0 gives a block of the smallest size; tag: not 0
+ *   outcome   receives why there is none; quota is judged before memory
+ *   returns   NULL: quota, limit, address space, memory; nothing has changed but counts of failures
+ *   irql      judged by the caller
+ *   stops     0x13A when a free slot is found in use
+ *   source    spec/api.md 2.5 .. 2.8, 2.11, 4; design.md 3
  */
-void *exp_pool_allocate(
-    unsigned pool, size_t bytes, uint32_t tag, unsigned want, const void *caller);
+void *exp_pool_allocate(const struct exp_pool_request *request, enum exp_pool_outcome *outcome);
 
 /*
  * Free, by the slow path: judges address, state, IRQL and tag in the order of
@@ -261,12 +281,32 @@ void *exp_pool_allocate(
 void exp_pool_free(void *block, uint32_t tag, const void *caller);
 
 /*
- * What a block can hold, and its pool.
+ * What a block can hold.
  *
  *   span     page blocks: size rounded up to pages; else the block's size
+ *   quota    receives whether a process pays for it; may be NULL
  *   stops    as exp_pool_free for an address that is not a live block's start
  */
-size_t exp_pool_block_size(const void *block, bool span, const void *caller);
+size_t exp_pool_block_size(const void *block, bool span, bool *quota, const void *caller);
+
+/*
+ * The record that a secure block was allocated with.
+ *
+ *   tag       receives its tag
+ *   returns   NULL: not the start of a live secure block, whatever else it is
+ *   irql      <= DISPATCH; locks: takes the span lock
+ */
+void *exp_pool_secure_record(const void *block, uint32_t *tag);
+
+/*
+ * Free a secure block, writable again; judges IRQL and tag as exp_pool_free.
+ *
+ *   block   the start of a live secure block
+ */
+void exp_pool_free_secure(void *block, uint32_t tag, const void *caller);
+
+/* Judge address, IRQL and tag of a free, and change nothing. Returns what the block holds. */
+size_t exp_pool_judge(const void *block, uint32_t tag, const void *caller);
 
 /* Flush the caller's caches, give back what can be given back. */
 void exp_pool_trim(void);

@@ -92,10 +92,13 @@ void *exp_port_reserve(size_t bytes, size_t alignment)
 bool exp_port_commit(void *address, size_t bytes, enum exp_port_access access, bool huge)
 {
     int saved = errno;
-    int protection = access == EXP_PORT_NONE         ? PROT_NONE
-                     : access == EXP_PORT_READ_WRITE ? PROT_READ | PROT_WRITE
-                                                     : PROT_READ | PROT_WRITE | PROT_EXEC;
-    bool done = mprotect(address, bytes, protection) == 0;
+    static const int protection[] = {
+        [EXP_PORT_NONE] = PROT_NONE,
+        [EXP_PORT_READ] = PROT_READ,
+        [EXP_PORT_READ_WRITE] = PROT_READ | PROT_WRITE,
+        [EXP_PORT_READ_WRITE_EXECUTE] = PROT_READ | PROT_WRITE | PROT_EXEC,
+    };
+    bool done = mprotect(address, bytes, protection[access]) == 0;
     if (done && huge) {
         /* A wish: without huge pages it works the same. */
         (void)madvise(address, bytes, MADV_HUGEPAGE);

@@ -113,6 +113,11 @@ uint64_t exp_port_random(void)
     return value ^ value >> 32;
 }
 
+uint32_t exp_port_nodes(void)
+{
+    return 1;
+}
+
 uint32_t exp_port_node(void)
 {
     unsigned node = 0;

@@ -8,7 +8,7 @@
  * with it, and the host is told the same by mprotect, so that a touch of what was not committed
  * faults at once:
  *
- *     PAGE_OUTSIDE -> reserve -> PAGE_RESERVED -> commit -> PAGE_WRITE / PAGE_EXECUTE <-> PAGE_LOST
+ *     PAGE_OUTSIDE -> reserve -> PAGE_RESERVED -> commit -> PAGE_READ, _WRITE, _EXECUTE <-> PAGE_LOST
  *
  * The port is as unkind as its contract allows. Pages made inaccessible lose their contents to
  * garbage unless they held only zeros. A decommit that fails leaves garbage. Memory is zero at
@@ -53,6 +53,7 @@ void exp_owner_child(void);
 enum page_state {
     PAGE_OUTSIDE,  /* in no reservation */
     PAGE_RESERVED, /* never committed: reads as zero when it is */
+    PAGE_READ,
     PAGE_WRITE,
     PAGE_EXECUTE,
     PAGE_LOST, /* was committed, is inaccessible again */
@@ -187,7 +188,7 @@ static void *host_map(size_t bytes)
 
 static bool page_usable(unsigned char state)
 {
-    return state == PAGE_WRITE || state == PAGE_EXECUTE;
+    return state == PAGE_READ || state == PAGE_WRITE || state == PAGE_EXECUTE;
 }
 
 /* Index of the page, after checking that the whole range lies in one reservation. */
@@ -316,6 +317,8 @@ enum exp_port_access sim_access(const void *address)
         return EXP_PORT_NONE;
     }
     switch (sim.page_state[((uintptr_t)address - (uintptr_t)sim.arena) / PAGE]) {
+    case PAGE_READ:
+        return EXP_PORT_READ;
     case PAGE_WRITE:
         return EXP_PORT_READ_WRITE;
     case PAGE_EXECUTE:
@@ -490,8 +493,7 @@ bool exp_port_commit(void *address, size_t bytes, enum exp_port_access access, b
     (void)huge;
     size_t first = page_index_get("commit", address, bytes);
     size_t pages = bytes / PAGE;
-    if (access != EXP_PORT_NONE && access != EXP_PORT_READ_WRITE &&
-        access != EXP_PORT_READ_WRITE_EXECUTE) {
+    if ((unsigned)access > EXP_PORT_READ_WRITE_EXECUTE) {
         complain("commit(%p, %zu): access %d", address, bytes, (int)access);
     }
     if (fails(SIM_COMMIT)) {
@@ -510,7 +512,9 @@ bool exp_port_commit(void *address, size_t bytes, enum exp_port_access access, b
         return false;
     }
     host_protect(address, bytes, true);
-    int state = access == EXP_PORT_READ_WRITE ? PAGE_WRITE : PAGE_EXECUTE;
+    int state = access == EXP_PORT_READ         ? PAGE_READ
+                : access == EXP_PORT_READ_WRITE ? PAGE_WRITE
+                                                : PAGE_EXECUTE;
     memset(&sim.page_state[first], state, pages);
     sim.committed_pages += fresh;
     return true;
@@ -591,6 +595,11 @@ uint64_t exp_port_random(void)
     state = (state ^ (state >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     state = (state ^ (state >> 27)) * UINT64_C(0x94d049bb133111eb);
     return state ^ (state >> 31);
+}
+
+uint32_t exp_port_nodes(void)
+{
+    return 1;
 }
 
 uint32_t exp_port_node(void)

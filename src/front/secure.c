@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * This file owns secure pools and the records of their blocks.
+ *
+ * A pool is a place in a table; its handle says place and generation, so that a handle of a
+ * destroyed pool stays dead when the place is used again. A block is a large block of its own pages
+ * with a side record that points to what it was made with; after its contents are in place the
+ * pages are read-only. An update makes the pages of its range writable, copies, and closes them
+ * again, all under the lock: another thread could store into them meanwhile, which one process
+ * cannot prevent.
+ *
+ * Everything is judged before anything is changed. One lock (EXP_RANK_SECURE) guards the table, the
+ * counts of blocks and the pages while they are open; copies of the process free it again.
+ */
+#include "front/secure.h"
+
+#include "core/stop.h"
+
+enum {
+    SECURE_PLACES_START = 16,
+    SECURE_PLACES_MAX = 4096, /* pools alive at once */
+    SECURE_PLACE_BITS = 12,
+    SECURE_HANDLE_MARK = 2, /* no pointer and no small number looks like a handle */
+};
+
+struct pool {
+    uint32_t generation; /* odd: alive */
+    uint32_t tag;
+    uint64_t blocks; /* alive in this pool */
+};
+
+/* What a block was made with; constant while it lives. */
+struct record {
+    HANDLE handle;
+    uintptr_t cookie;
+    size_t bytes;
+    uint32_t flags;
+};
+
+static struct {
+    struct exp_lock lock;
+    struct pool *places;
+    size_t place_count;
+} exp_secure = { .lock = { 0, EXP_RANK_SECURE } };
+
+static void acquire(void)
+{
+    exp_owner_notice();
+    exp_owner_at_child(&exp_secure.lock);
+    exp_lock_acquire(&exp_secure.lock);
+}
+
+static HANDLE handle_of(size_t place)
+{
+    uintptr_t generation = exp_secure.places[place].generation;
+    return (HANDLE)((generation << SECURE_PLACE_BITS | place) << 2 | SECURE_HANDLE_MARK);
+}
+
+/* Pool of a live handle, or NULL. Lock held. */
+static struct pool *pool_of(HANDLE handle)
+{
+    size_t place = (uintptr_t)handle >> 2 & (((size_t)1 << SECURE_PLACE_BITS) - 1);
+    bool alive = place < exp_secure.place_count && exp_secure.places[place].generation % 2 == 1 &&
+                 handle_of(place) == handle;
+    return alive ? &exp_secure.places[place] : NULL;
+}
+
+/* A place that no pool has, or NULL: no memory. Lock held. */
+static struct pool *place_take(void)
+{
+    for (size_t place = 0; place < exp_secure.place_count; place++) {
+        if (exp_secure.places[place].generation % 2 == 0) {
+            return &exp_secure.places[place];
+        }
+    }
+    size_t old = exp_secure.place_count;
+    size_t count = old == 0 ? SECURE_PLACES_START : old * 2;
+    struct pool *places = count > SECURE_PLACES_MAX
+                              ? NULL
+                              : exp_range_heap_take(EXP_RANGE_KEPT, count * sizeof(*places));
+    if (places == NULL) {
+        return NULL;
+    }
+    if (old != 0) {
+        __builtin_memcpy(places, exp_secure.places, old * sizeof(*places));
+        exp_range_heap_give(EXP_RANGE_KEPT, exp_secure.places, old * sizeof(*places));
+    }
+    exp_secure.places = places;
+    exp_secure.place_count = count;
+    return &places[old];
+}
+
+bool exp_secure_alive(HANDLE handle)
+{
+    acquire();
+    bool alive = pool_of(handle) != NULL;
+    exp_lock_release(&exp_secure.lock);
+    return alive;
+}
+
+/* What parameters of a creation come to (spec/api.md 3.4). */
+static NTSTATUS judge_creation(ULONG flags, const POOL_CREATE_EXTENDED_PARAMS *params)
+{
+    if (flags != POOL_CREATE_FLG_SECURE_POOL &&
+        flags != (POOL_CREATE_FLG_SECURE_POOL | POOL_CREATE_FLG_USE_GLOBAL_POOL)) {
+        return STATUS_INVALID_PARAMETER_1;
+    }
+    if (params == NULL) {
+        return STATUS_SUCCESS;
+    }
+    if (params->Version != POOL_CREATE_PARAMS_VERSION) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    /* The one parameter there is, a name, is for private pools. */
+    return params->ParameterCount == 0 && params->Parameters == NULL ? STATUS_SUCCESS
+                                                                     : STATUS_INVALID_PARAMETER_3;
+}
+
+EXP_EXPORT NTSTATUS ExCreatePool(ULONG Flags,
+                                 ULONG_PTR Tag,
+                                 POOL_CREATE_EXTENDED_PARAMS *Params,
+                                 HANDLE *PoolHandle)
+{
+    NTSTATUS status = judge_creation(Flags, Params);
+    if (!NT_SUCCESS(status)) {
+        return status;
+    }
+    acquire();
+    struct pool *pool = place_take();
+    if (pool != NULL) {
+        pool->generation++;
+        pool->tag = (uint32_t)Tag;
+        pool->blocks = 0;
+        *PoolHandle = handle_of((size_t)(pool - exp_secure.places));
+    }
+    exp_lock_release(&exp_secure.lock);
+    return pool != NULL ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
+}
+
+static _Noreturn void stop(const void *address, const char *pool, const void *caller)
+{
+    struct exp_stop_about about = { .block = address, .pool = pool, .caller = caller };
+    exp_stop_now(
+        EXP_STOP_BAD_POOL_CALLER, EXP_STOP_FREE_INTERIOR, (uintptr_t)address, 0, 0, &about);
+}
+
+EXP_EXPORT VOID ExDestroyPool(HANDLE PoolHandle)
+{
+    acquire();
+    struct pool *pool = pool_of(PoolHandle);
+    bool empty = pool != NULL && pool->blocks == 0;
+    if (empty) {
+        pool->generation++;
+    }
+    exp_lock_release(&exp_secure.lock);
+    if (!empty) {
+        stop(PoolHandle, "secure pool", __builtin_return_address(0));
+    }
+}
+
+/* Make the pages of [offset, offset + bytes) of a block writable, or read-only again. */
+static bool open_pages(char *block, size_t offset, size_t bytes, bool writable)
+{
+    size_t first = offset & ~EXP_PAGE_MASK;
+    size_t end = exp_round_up(offset + bytes, EXP_PAGE_BYTES);
+    return exp_port_commit(
+        block + first, end - first, writable ? EXP_PORT_READ_WRITE : EXP_PORT_READ, false);
+}
+
+/* One more block, if the pool lives; its record. */
+static struct record *record_make(const POOL_EXTENDED_PARAMS_SECURE_POOL *params, size_t bytes)
+{
+    struct record *record = exp_range_heap_take(EXP_RANGE_KEPT, sizeof(*record));
+    if (record == NULL) {
+        return NULL;
+    }
+    *record = (struct record){
+        .handle = params->SecurePoolHandle,
+        .cookie = params->Cookie,
+        .bytes = bytes,
+        .flags = params->SecurePoolFlags,
+    };
+    acquire();
+    struct pool *pool = pool_of(params->SecurePoolHandle);
+    if (pool != NULL) {
+        pool->blocks++;
+    }
+    exp_lock_release(&exp_secure.lock);
+    if (pool == NULL) {
+        exp_range_heap_give(EXP_RANGE_KEPT, record, sizeof(*record));
+        return NULL;
+    }
+    return record;
+}
+
+static void record_drop(struct record *record)
+{
+    acquire();
+    struct pool *pool = pool_of(record->handle);
+    if (pool != NULL) {
+        pool->blocks--;
+    }
+    exp_lock_release(&exp_secure.lock);
+    exp_range_heap_give(EXP_RANGE_KEPT, record, sizeof(*record));
+}
+
+void *exp_secure_allocate(const POOL_EXTENDED_PARAMS_SECURE_POOL *params,
+                          const struct exp_pool_request *request,
+                          enum exp_pool_outcome *outcome)
+{
+    struct exp_pool_request own = *request;
+    *outcome = EXP_POOL_NO_MEMORY;
+    own.secure = record_make(params, request->bytes);
+    if (own.secure == NULL) {
+        return NULL;
+    }
+    own.want = EXP_POOL_SECURE | EXP_POOL_ZERO;
+    char *block = exp_pool_allocate(&own, outcome);
+    if (block == NULL) {
+        record_drop(own.secure);
+        return NULL;
+    }
+    size_t bytes = exp_max(request->bytes, 1);
+    if (params->Buffer != NULL) {
+        __builtin_memcpy(block, params->Buffer, request->bytes);
+    }
+    if (!open_pages(block, 0, bytes, false)) {
+        exp_pool_free_secure(block, request->tag, request->caller);
+        record_drop(own.secure);
+        *outcome = EXP_POOL_NO_MEMORY;
+        return NULL;
+    }
+    return block;
+}
+
+void exp_secure_free(void *block,
+                     uint32_t tag,
+                     const POOL_EXTENDED_PARAMS_SECURE_POOL *params,
+                     const void *caller)
+{
+    uint32_t stored;
+    struct record *record = exp_pool_secure_record(block, &stored);
+    if (record == NULL || record->handle != params->SecurePoolHandle ||
+        record->cookie != params->Cookie || params->Buffer != NULL ||
+        params->SecurePoolFlags != 0 || (record->flags & SECURE_POOL_FLAGS_FREEABLE) == 0) {
+        stop(block, "secure pool", caller);
+    }
+    (void)exp_pool_judge(block, tag, caller);
+    if (!open_pages(block, 0, exp_max(record->bytes, 1), true)) {
+        return; /* the system refuses: the pages stay as they are, and used */
+    }
+    exp_pool_free_secure(block, tag, caller);
+    record_drop(record);
+}
+
+/* Record of a block if handle, tag and cookie are its own, else NULL. */
+static struct record *find(HANDLE handle, uint32_t tag, const void *block, uintptr_t cookie)
+{
+    uint32_t stored;
+    struct record *record = exp_pool_secure_record(block, &stored);
+    bool same = record != NULL && record->handle == handle && record->cookie == cookie &&
+                ((stored ^ tag) & ~EXP_TAG_PROTECTED) == 0;
+    return same ? record : NULL;
+}
+
+EXP_EXPORT NTSTATUS ExSecurePoolUpdate(HANDLE SecurePoolHandle,
+                                       ULONG Tag,
+                                       PVOID Allocation,
+                                       ULONG_PTR Cookie,
+                                       SIZE_T Offset,
+                                       SIZE_T Size,
+                                       PVOID Buffer)
+{
+    size_t end;
+    if (!exp_secure_alive(SecurePoolHandle)) {
+        return STATUS_INVALID_HANDLE;
+    }
+    struct record *record = find(SecurePoolHandle, Tag, Allocation, Cookie);
+    if (record == NULL || exp_add_overflows(Offset, Size, &end) || end > record->bytes ||
+        (Buffer == NULL && Size != 0)) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    if ((record->flags & SECURE_POOL_FLAGS_MODIFIABLE) == 0) {
+        return STATUS_ACCESS_DENIED;
+    }
+    if (Size == 0) {
+        return STATUS_SUCCESS;
+    }
+    acquire();
+    bool open = open_pages(Allocation, Offset, Size, true);
+    if (open) {
+        __builtin_memcpy((char *)Allocation + Offset, Buffer, Size);
+        (void)open_pages(Allocation, Offset, Size, false);
+    }
+    exp_lock_release(&exp_secure.lock);
+    return open ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
+}
+
+EXP_EXPORT LOGICAL ExSecurePoolValidate(HANDLE SecurePoolHandle,
+                                        ULONG Tag,
+                                        PVOID Allocation,
+                                        ULONG_PTR Cookie)
+{
+    return exp_secure_alive(SecurePoolHandle) &&
+           find(SecurePoolHandle, Tag, Allocation, Cookie) != NULL;
+}
