@@ -206,6 +206,9 @@ class LiveTest(ToolTest):
         self.assertEqual(set(manual), set(options))
         manual.pop("seed")  # 0 takes a random one; what was taken is shown
         options.pop("seed")
+        # On in builds with assertions, as the manual says.
+        self.assertEqual(manual.pop("guard"), "0")
+        self.assertIn(options.pop("guard"), ("0", "1"))
         self.assertEqual(manual, options)
 
     def test_report_on_stderr(self):

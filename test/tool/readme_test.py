@@ -109,6 +109,7 @@ def environment_of(prefix, source):
             return {
                 "PATH": os.environ["PATH"],
                 "LC_ALL": "C",
+                "EXPOOL_OPTIONS": "guard=0",  # as in the documents, in checked builds too
                 "EXPOOL": source,
                 "PKG_CONFIG_PATH": folder,
                 "LD_LIBRARY_PATH": os.path.dirname(folder),
