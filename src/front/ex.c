@@ -253,7 +253,7 @@ static EXP_NOINLINE void *allocate_by_flags(POOL_FLAGS flags,
     return serve(&request);
 }
 
-EXP_EXPORT PVOID ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
+EXP_EXPORT PVOID(ExAllocatePool2)(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
 {
     struct exp_pool_got got;
     POOL_FLAGS pool = Flags & ~POOL_FLAG_UNINITIALIZED;
@@ -269,11 +269,11 @@ EXP_EXPORT PVOID ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG T
     return exp_pool_zero(got.block, NumberOfBytes);
 }
 
-EXP_EXPORT PVOID ExAllocatePool3(POOL_FLAGS Flags,
-                                 SIZE_T NumberOfBytes,
-                                 ULONG Tag,
-                                 PCPOOL_EXTENDED_PARAMETER ExtendedParameters,
-                                 ULONG ExtendedParametersCount)
+EXP_EXPORT PVOID(ExAllocatePool3)(POOL_FLAGS Flags,
+                                  SIZE_T NumberOfBytes,
+                                  ULONG Tag,
+                                  PCPOOL_EXTENDED_PARAMETER ExtendedParameters,
+                                  ULONG ExtendedParametersCount)
 {
     return allocate_by_flags(Flags,
                              NumberOfBytes,
