@@ -22,6 +22,9 @@
 struct exp_owner;
 struct expool_stop;
 
+/* Most NUMA nodes that are told apart; a port of a larger machine folds the others in. */
+#define EXP_PORT_NODES_MAX 16u
+
 enum exp_port_access {
     EXP_PORT_NONE,       /* every touch faults */
     EXP_PORT_READ,       /* a store faults */
@@ -82,11 +85,31 @@ uint64_t exp_port_clock_ms(void);
 /* Random bits for placement; no cryptographic promise. */
 uint64_t exp_port_random(void);
 
-/* Number of NUMA nodes; 1 when there is one or nobody knows. */
+/*
+ * Number of NUMA nodes, by whose index memory can be asked for and found.
+ *
+ *   returns   1 .. EXP_PORT_NODES_MAX, always the same; 1 when nothing is known of nodes
+ *   irql      PASSIVE; called once per range, before the functions below
+ */
 uint32_t exp_port_nodes(void);
 
-/* Index of the NUMA node this thread runs on; 0 when there is one. */
+/* Index of the node whose memory is next to this thread, below exp_port_nodes(). irql: any. */
 uint32_t exp_port_node(void);
+
+/*
+ * Wish that pages which have no memory yet get it from a node, or else from the closest that has
+ * some; also after exp_port_decommit. A system that cannot does nothing.
+ */
+void exp_port_bind(void *address, size_t bytes, uint32_t node);
+
+/*
+ * Give committed pages memory of a node now: pages that are not there, and, where the system can,
+ * those that are elsewhere. Their contents stay, and others may use them meanwhile.
+ *
+ *   returns   false: not all of them lie on that node, or the system does not tell
+ *   irql      <= DISPATCH
+ */
+bool exp_port_settle(void *address, size_t bytes, uint32_t node);
 
 /*
  * The statistics region, at one address for the life of the process.

@@ -388,10 +388,10 @@ bool exp_owner_take(struct exp_owner *owner, unsigned bin, struct exp_run_entry 
     struct exp_cache *cache = &owner->caches[bin];
     if (cache->top == cache->bottom) {
         if (!cache_ready(owner, bin)) {
-            return exp_store_take(bin, entry, 1) == 1;
+            return exp_store_take(exp_owner_node(), bin, entry, 1) == 1;
         }
         size_t half = (size_t)(cache->end - cache->bottom) / 2;
-        size_t taken = exp_store_take(bin, cache->bottom, half);
+        size_t taken = exp_store_take(exp_owner_node(), bin, cache->bottom, half);
         if (taken == 0) {
             return false;
         }

@@ -104,11 +104,18 @@ void exp_owner_notice(void);
  */
 struct exp_owner *exp_owner_enter(void);
 
+/* Node that memory for the caller is to come from, asked anew since threads move. irql: any. */
+EXP_INLINE unsigned exp_owner_node(void)
+{
+    return EXP_LIKELY(exp_range.nodes == 1) ? 0 : exp_port_node();
+}
+
 /* Unpin, and release the shared owner. */
 void exp_owner_leave(struct exp_owner *owner);
 
 /*
- * A free slot of a bin, from the cache or the store.
+ * A free slot of a bin, from the cache or the store; a refill is of the node that the owner runs
+ * on.
  *
  *   returns   false: no page could be had
  *   locks     takes those of the store

@@ -10,7 +10,8 @@
  *
  * Chunks: paged pool grows from the low end, the nonpaged pools from the high end, and a chunk is
  * left free between two pools while there is room, so that a block's end never touches another
- * protection. Chunks are never unmapped.
+ * protection. Chunks are never unmapped, and with several nodes each is one node's for good: its
+ * pages come from there while that node has memory (docs/decisions/0011-numa.md).
  *
  * The heap serves powers of two from 64 bytes. Freed pieces are chained through their own first
  * word, which is safe here: they lie in the head, where no block is. One half of it reads as zero
@@ -117,6 +118,7 @@ bool exp_range_start(void)
         exp_range =
             (struct exp_range){ .base = exp_range_heaps.reserved, .bytes = range_sizes[index] };
         if (lay_out()) {
+            exp_range.nodes = exp_port_nodes();
             struct heap *wiped = &exp_range_heaps.heap[EXP_RANGE_WIPED];
             if (exp_range_heaps.wiped != wiped->table.start) {
                 exp_range_heaps.wiped = wiped->table.start;
@@ -150,7 +152,7 @@ static bool chunks_fit(size_t first, size_t count, unsigned pool, bool guard)
     }
     uint8_t before = exp_range.chunks[first - 1];
     uint8_t after = first + count < exp_range.chunk_count ? exp_range.chunks[first + count] : 0;
-    return (before == 0 || before == 1 + pool) && (after == 0 || after == 1 + pool);
+    return (before == 0 || (before - 1u) % 3 == pool) && (after == 0 || (after - 1u) % 3 == pool);
 }
 
 static size_t chunks_find(size_t count, unsigned pool, bool guard)
@@ -170,7 +172,7 @@ static size_t chunks_find(size_t count, unsigned pool, bool guard)
     return SIZE_MAX;
 }
 
-size_t exp_range_chunks_take(size_t count, unsigned pool, bool huge)
+size_t exp_range_chunks_take(size_t count, unsigned node, unsigned pool, bool huge)
 {
     size_t first = chunks_find(count, pool, true);
     if (first == SIZE_MAX) {
@@ -185,8 +187,11 @@ size_t exp_range_chunks_take(size_t count, unsigned pool, bool huge)
     if (!exp_port_commit(exp_range.base + first * chunk_bytes, count * chunk_bytes, access, huge)) {
         return SIZE_MAX;
     }
+    if (exp_range.nodes > 1) {
+        exp_port_bind(exp_range.base + first * chunk_bytes, count * chunk_bytes, node);
+    }
     for (size_t index = first; index < first + count; index++) {
-        exp_range.chunks[index] = (uint8_t)(1 + pool);
+        exp_range.chunks[index] = exp_range_chunk(node, pool);
     }
     return first;
 }

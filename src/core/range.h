@@ -58,10 +58,11 @@ struct exp_range {
     size_t bytes;      /* 0 before start */
     uint16_t *states;  /* = base: an index of a state counts from there; atomic, relaxed */
     uint32_t *span_of; /* index of a span, a page; under the span lock, or by who holds a block */
-    uint8_t *chunks;   /* a chunk: 0 free, 1 + pool; under the span lock */
+    uint8_t *chunks; /* exp_range_chunk(), 0 = free; a used one is constant, under the span lock */
     size_t chunk_pages;
     size_t chunk_first; /* first chunk for pools; before it lies the head */
     size_t chunk_count;
+    unsigned nodes; /* 1 .. EXP_PORT_NODES_MAX; one: nobody asks for a node */
     struct exp_range_table state_table;
     struct exp_range_table span_table; /* records of span.h */
 };
@@ -111,17 +112,31 @@ EXP_INLINE uint16_t *exp_range_states(void)
     return (uint16_t *)(void *)exp_range.base;
 }
 
+/* What the table says of a chunk that a pool has taken on a node. */
+EXP_INLINE uint8_t exp_range_chunk(unsigned node, unsigned pool)
+{
+    return (uint8_t)(1 + pool + 3 * node);
+}
+
+/* Node that the pages of a block's chunk are asked from. locks: none, the caller holds the block.
+ */
+EXP_INLINE unsigned exp_range_node_of(const void *address)
+{
+    size_t chunk = (exp_range_offset(address) >> EXP_PAGE_SHIFT) / exp_range.chunk_pages;
+    return (exp_range.chunks[chunk] - 1u) / 3;
+}
+
 /* Set the entries of pages [page, page + count). */
 void exp_range_map_set(size_t page, size_t count, uint64_t entry);
 
 /*
- * Take count consecutive chunks for a pool and commit them.
+ * Take count consecutive chunks for a pool, commit them and wish for memory of a node.
  *
  *   huge      ask for huge pages
  *   returns   index of the first, or SIZE_MAX: no address space or no memory
  *   locks     caller holds the span lock
  */
-size_t exp_range_chunks_take(size_t count, unsigned pool, bool huge);
+size_t exp_range_chunks_take(size_t count, unsigned node, unsigned pool, bool huge);
 
 /*
  * Take the next bytes of a table of the head, zeroed.

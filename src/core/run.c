@@ -27,6 +27,8 @@
  */
 #include "core/run.h"
 
+#include <expool/port.h>
+
 #include "core/option.h"
 
 enum {
@@ -37,15 +39,15 @@ enum {
 
 /* Under the span lock. */
 static struct {
-    struct exp_link tails[3][RUN_TAIL_BINS];         /* parents, by ->age */
+    struct exp_link tails[EXP_PORT_NODES_MAX][3][RUN_TAIL_BINS]; /* parents, by ->age */
     struct exp_link extents[1 << EXP_CLASS_BITS][2]; /* holders of free states; 1 = one page */
 } run_lists;
 
 void exp_run_start(void)
 {
-    for (unsigned pool = 0; pool < 3; pool++) {
+    for (unsigned index = 0; index < exp_range.nodes * 3; index++) {
         for (unsigned bin = 0; bin < RUN_TAIL_BINS; bin++) {
-            exp_list_init(&run_lists.tails[pool][bin]);
+            exp_list_init(&run_lists.tails[index / 3][index % 3][bin]);
         }
     }
     for (unsigned class_index = 0; class_index < 1 << EXP_CLASS_BITS; class_index++) {
@@ -117,7 +119,8 @@ static void tail_offer(struct exp_span *parent)
     size_t slots = parent->pages / slot_pages_of(parent);
     if (bytes >= RUN_TAIL_BYTES_MIN && parent->tails < slots && !exp_list_member(&parent->age) &&
         exp_option_value(EXP_OPTION_TAIL_REUSE) != 0) {
-        exp_list_push_front(&run_lists.tails[parent->pool][bytes / 1024], &parent->age);
+        exp_list_push_front(&run_lists.tails[parent->node][parent->pool][bytes / 1024],
+                            &parent->age);
     }
 }
 
@@ -188,14 +191,14 @@ static uint32_t tail_page_of(const struct exp_span *parent)
     return page;
 }
 
-/* A run in the tail of some block, or NULL. Span lock held. */
-static struct exp_span *make_in_tail(unsigned pool, unsigned class_index)
+/* A run in the tail of some block of a node, or NULL. Span lock held. */
+static struct exp_span *make_in_tail(unsigned node, unsigned pool, unsigned class_index)
 {
     const struct exp_class *class = &exp_classes[class_index];
     struct exp_span *parent = NULL;
     size_t taboo = 0;
     for (int bin = RUN_TAIL_BINS - 1; bin >= 0 && parent == NULL; bin--) {
-        struct exp_link *list = &run_lists.tails[pool][bin];
+        struct exp_link *list = &run_lists.tails[node][pool][bin];
         if (!exp_list_empty(list)) {
             parent = EXP_CONTAINER(list->next, struct exp_span, age);
             size_t start = EXP_PAGE_BYTES - tail_bytes_of(parent);
@@ -215,6 +218,7 @@ static struct exp_span *make_in_tail(unsigned pool, unsigned class_index)
     run->page = tail_page_of(parent);
     run->pages = 1;
     run->pool = (uint8_t)pool;
+    run->node = (uint8_t)node;
     run->zero = false;
     run->slots = class->page_slots;
     run->slots_taboo = (uint16_t)taboo;
@@ -239,19 +243,19 @@ static size_t pages_wanted(unsigned pool, const struct exp_class *class)
     return limited ? class->slot_pages : class->run_pages;
 }
 
-struct exp_span *exp_run_make(unsigned pool, unsigned class_index)
+struct exp_span *exp_run_make(unsigned node, unsigned pool, unsigned class_index)
 {
     const struct exp_class *class = &exp_classes[class_index];
     if (class->size_bytes <= RUN_TAIL_SLOT_BYTES) {
         exp_lock_acquire(&exp_span.lock);
-        struct exp_span *run = make_in_tail(pool, class_index);
+        struct exp_span *run = make_in_tail(node & ~EXP_SPAN_NODE_ONLY, pool, class_index);
         exp_lock_release(&exp_span.lock);
         if (run != NULL) {
             return run;
         }
     }
     size_t pages = pages_wanted(pool, class);
-    struct exp_span *run = exp_span_take(pool, pages);
+    struct exp_span *run = exp_span_take(node, pool, pages);
     if (run == NULL) {
         return NULL;
     }
@@ -301,6 +305,7 @@ static void give_part(const struct exp_span *span, size_t first, size_t end)
         part->page = (uint32_t)first;
         part->pages = (uint32_t)(end - first);
         part->pool = span->pool;
+        part->node = span->node;
         part->class_index = span->class_index;
         exp_span_give(part);
     }
@@ -434,14 +439,15 @@ struct exp_span *exp_run_give(const void *block, unsigned class_index)
     return run;
 }
 
-struct exp_span *exp_run_large_make(unsigned pool, size_t bytes, size_t alignment, bool donate)
+struct exp_span *exp_run_large_make(
+    unsigned node, unsigned pool, size_t bytes, size_t alignment, bool donate)
 {
     size_t rounded;
     if (exp_add_overflows(bytes, EXP_PAGE_MASK, &rounded)) {
         return NULL;
     }
     size_t pages = exp_max(rounded >> EXP_PAGE_SHIFT, 1);
-    struct exp_span *large = exp_span_take_aligned(pool, pages, alignment);
+    struct exp_span *large = exp_span_take_aligned(node, pool, pages, alignment);
     if (large == NULL) {
         return NULL;
     }
@@ -663,7 +669,7 @@ void exp_run_rebuild(struct exp_span *run)
     }
 }
 
-struct exp_link *exp_run_offers(unsigned pool, unsigned bin)
+struct exp_link *exp_run_offers(unsigned node, unsigned pool, unsigned bin)
 {
-    return bin < RUN_TAIL_BINS ? &run_lists.tails[pool][bin] : NULL;
+    return bin < RUN_TAIL_BINS ? &run_lists.tails[node][pool][bin] : NULL;
 }

@@ -51,12 +51,13 @@ void exp_run_start(void);
 /*
  * Make a run of free slots, in a tail on offer when the class is small, else in new pages.
  *
+ *   node      as for exp_span_take; a tail is of that node always
  *   returns   NULL: no page could be had
  *   locks     takes the span lock
  *   owns      the caller, until exp_run_unmake
  *   source    spec/api.md 4.6, 4.7; design.md 4, Split pages
  */
-EXP_MUST_USE struct exp_span *exp_run_make(unsigned pool, unsigned class_index);
+EXP_MUST_USE struct exp_span *exp_run_make(unsigned node, unsigned pool, unsigned class_index);
 
 /* Take an empty run apart. locks: caller holds its store's lock; takes the span lock. */
 void exp_run_unmake(struct exp_span *run);
@@ -88,16 +89,15 @@ EXP_INLINE bool exp_run_empty(const struct exp_span *run)
 /*
  * Make a block of its own pages.
  *
+ *   node        as for exp_span_take
  *   bytes       any size; also for a wide block of a small size
  *   alignment   power of two
  *   donate      offer the rest of the last page to small blocks
  *   returns     its span (state free, ->held_bytes set), or NULL
  *   locks       takes the span lock
  */
-EXP_MUST_USE struct exp_span *exp_run_large_make(unsigned pool,
-                                                 size_t bytes,
-                                                 size_t alignment,
-                                                 bool donate);
+EXP_MUST_USE struct exp_span *exp_run_large_make(
+    unsigned node, unsigned pool, size_t bytes, size_t alignment, bool donate);
 
 /* Give a large block's pages back; its state is free. locks: takes the span lock. */
 void exp_run_large_unmake(struct exp_span *large);
@@ -135,7 +135,7 @@ void exp_run_child(bool torn);
  */
 void exp_run_rebuild(struct exp_span *run);
 
-/* For verify.h: blocks that offer tails of a pool, by ->age and KiB; NULL: no such bin. */
-struct exp_link *exp_run_offers(unsigned pool, unsigned bin);
+/* For verify.h: blocks that offer tails of a node and pool, by ->age and KiB; NULL: no such bin. */
+struct exp_link *exp_run_offers(unsigned node, unsigned pool, unsigned bin);
 
 #endif

@@ -3,11 +3,13 @@
  * This file owns the pages of all pools: which are used, which are free, and which of the free ones
  * the system has back.
  *
- * Free spans lie in bins by length, in two sets a pool: dirty ones, whose contents are old and
- * whose memory is present, and clean ones, which read as zero and cost nothing. A free span merges
- * with free neighbours of the same set only, so that zero pages stay known as such. A request takes
- * the best fit of the dirty set, then of the clean set; when neither fits but much is dirty,
- * everything dirty is given back, merges, and is tried again; then the pool grows by chunks.
+ * Free spans lie in bins by length, in two sets a pool and node: dirty ones, whose contents are old
+ * and whose memory is present, and clean ones, which read as zero and cost nothing. A free span
+ * merges with free neighbours of the same set only, so that zero pages stay known as such. A
+ * request takes the best fit of the dirty set, then of the clean set; when neither fits but much is
+ * dirty, everything dirty is given back, merges, and is tried again; then the pool grows by chunks
+ * of the node. Only when that fails, which means that no address space or no memory at all is left,
+ * other nodes' free pages are taken.
  *
  * Purge: dirty spans hang in a list, oldest first. Slow paths look at the clock once in many visits
  * and give back what is older than purge_ms; above a cap (a share of what is used) the oldest go at
@@ -15,7 +17,8 @@
  * the span is EXP_SPAN_MOVING, in no list, and nobody merges with it.
  *
  * Invariants: span_of of a free span's first and last page names it; two free neighbours of one
- * pool and one set do not exist; pages_used + free pages = pages of the pool's chunks.
+ * pool, node and set do not exist; a span lies in chunks of one node; pages_used + free pages =
+ * pages of the pool's chunks.
  *
  * One lock (EXP_RANK_SPAN). Nothing here knows slots, tags or states.
  */
@@ -47,8 +50,8 @@ struct exp_span_state exp_span = { .lock = { 0, EXP_RANK_SPAN } };
 
 /* Under exp_span.lock, except visits. */
 static struct {
-    struct set sets[3][2]; /* pool; 0 dirty, 1 clean */
-    struct exp_link dirty; /* all dirty spans by age, oldest first */
+    struct set sets[EXP_PORT_NODES_MAX][3][2]; /* node, pool; 0 dirty, 1 clean */
+    struct exp_link dirty;                     /* all dirty spans by age, oldest first */
     struct exp_link unused;
     uint32_t chunks_of[3];
     uint64_t now_ms;
@@ -92,17 +95,16 @@ static unsigned bin_of(size_t pages)
     return bin < SPAN_BINS ? bin : SPAN_BINS - 1;
 }
 
+/* The lists of nodes that do not exist are never touched. */
 static void list_reset(void)
 {
-    for (unsigned pool = 0; pool < 3; pool++) {
-        for (unsigned clean = 0; clean < 2; clean++) {
-            struct set *set = &span_lists.sets[pool][clean];
-            for (unsigned bin = 0; bin < SPAN_BINS; bin++) {
-                exp_list_init(&set->bins[bin]);
-            }
-            for (unsigned word = 0; word < SPAN_WORDS; word++) {
-                set->words[word] = 0;
-            }
+    for (unsigned index = 0; index < exp_range.nodes * 6; index++) {
+        struct set *set = &span_lists.sets[index / 6][index / 2 % 3][index % 2];
+        for (unsigned bin = 0; bin < SPAN_BINS; bin++) {
+            exp_list_init(&set->bins[bin]);
+        }
+        for (unsigned word = 0; word < SPAN_WORDS; word++) {
+            set->words[word] = 0;
         }
     }
     exp_list_init(&span_lists.dirty);
@@ -140,9 +142,14 @@ static void name_ends(const struct exp_span *span)
                              exp_span_index(span));
 }
 
+static struct set *set_of(const struct exp_span *span)
+{
+    return &span_lists.sets[span->node][span->pool][span->zero];
+}
+
 static void put(struct exp_span *span)
 {
-    struct set *set = &span_lists.sets[span->pool][span->zero];
+    struct set *set = set_of(span);
     unsigned bin = bin_of(span->pages);
     span->use = EXP_SPAN_FREE;
     exp_list_push_front(&set->bins[bin], &span->link);
@@ -157,7 +164,7 @@ static void put(struct exp_span *span)
 
 static void unput(struct exp_span *span)
 {
-    struct set *set = &span_lists.sets[span->pool][span->zero];
+    struct set *set = set_of(span);
     unsigned bin = bin_of(span->pages);
     span->use = EXP_SPAN_MOVING;
     exp_list_remove(&span->link);
@@ -170,31 +177,32 @@ static void unput(struct exp_span *span)
     }
 }
 
-/* Free span of the same pool and set that covers page, or NULL. */
-static struct exp_span *free_neighbour(size_t page, unsigned pool, bool zero)
+/* Free span of span's pool and node and of a set that covers page, which is next to it; or NULL. */
+static struct exp_span *free_neighbour(const struct exp_span *span, size_t page, bool zero)
 {
     size_t chunk = page / exp_range.chunk_pages;
-    if (chunk >= exp_range.chunk_count || exp_range.chunks[chunk] != 1 + pool) {
+    if (chunk >= exp_range.chunk_count ||
+        exp_range.chunks[chunk] != exp_range_chunk(span->node, span->pool)) {
         return NULL;
     }
-    struct exp_span *span = exp_span_of(page);
-    if (span->use != EXP_SPAN_FREE || span->zero != zero) {
+    struct exp_span *neighbour = exp_span_of(page);
+    if (neighbour->use != EXP_SPAN_FREE || neighbour->zero != zero) {
         return NULL;
     }
-    EXP_ASSERT(page == span->page || page == (size_t)span->page + span->pages - 1);
-    return span;
+    EXP_ASSERT(page == neighbour->page || page == (size_t)neighbour->page + neighbour->pages - 1);
+    return neighbour;
 }
 
 static void put_merged(struct exp_span *span)
 {
-    struct exp_span *before = free_neighbour(span->page - 1, span->pool, span->zero);
+    struct exp_span *before = free_neighbour(span, span->page - 1, span->zero);
     if (before != NULL) {
         unput(before);
         before->pages += span->pages;
         exp_span_record_give(span);
         span = before;
     }
-    struct exp_span *after = free_neighbour(span->page + span->pages, span->pool, span->zero);
+    struct exp_span *after = free_neighbour(span, span->page + span->pages, span->zero);
     if (after != NULL) {
         unput(after);
         span->pages += after->pages;
@@ -204,9 +212,9 @@ static void put_merged(struct exp_span *span)
 }
 
 /* Best fit of one set among a bounded number of spans, or NULL. */
-static struct exp_span *find(unsigned pool, unsigned clean, size_t pages)
+static struct exp_span *find(unsigned node, unsigned pool, unsigned clean, size_t pages)
 {
-    struct set *set = &span_lists.sets[pool][clean];
+    struct set *set = &span_lists.sets[node][pool][clean];
     unsigned bin = bin_of(pages);
     if (bin >= SPAN_EXACT_BINS) {
         struct exp_span *best = NULL;
@@ -257,7 +265,7 @@ static void purge_one(struct exp_span *span, bool hold)
     put_merged(span);
 }
 
-static bool grow(unsigned pool, size_t pages)
+static bool grow(unsigned node, unsigned pool, size_t pages)
 {
     size_t chunks = (pages + exp_range.chunk_pages - 1) / exp_range.chunk_pages;
     struct exp_span *span = exp_span_record_take();
@@ -266,7 +274,7 @@ static bool grow(unsigned pool, size_t pages)
     }
     bool huge = exp_option_value(EXP_OPTION_HUGEPAGES) != 0 &&
                 span_lists.chunks_of[pool] + chunks > SPAN_HUGE_CHUNKS;
-    size_t first = exp_range_chunks_take(chunks, pool, huge);
+    size_t first = exp_range_chunks_take(chunks, node, pool, huge);
     if (first == SIZE_MAX) {
         exp_span_record_give(span);
         return false;
@@ -276,6 +284,7 @@ static bool grow(unsigned pool, size_t pages)
     span->page = (uint32_t)(first * exp_range.chunk_pages);
     span->pages = (uint32_t)(chunks * exp_range.chunk_pages);
     span->pool = (uint8_t)pool;
+    span->node = (uint8_t)node;
     span->zero = true;
     put_merged(span);
     return true;
@@ -302,26 +311,37 @@ static bool injected(void)
     return true;
 }
 
-static struct exp_span *find_or_grow(unsigned pool, size_t pages)
+/* A fit among a node's free spans; what is dirty there goes back when nothing fits without. */
+static struct exp_span *find_on(unsigned node, unsigned pool, size_t pages)
 {
-    struct exp_span *span = find(pool, 0, pages);
-    span = span != NULL ? span : find(pool, 1, pages);
+    struct exp_span *span = find(node, pool, 0, pages);
+    span = span != NULL ? span : find(node, pool, 1, pages);
     if (span == NULL && exp_span.counts[pool].pages_dirty >= pages) {
         struct exp_link *link = span_lists.dirty.next;
         while (link != &span_lists.dirty) {
             struct exp_span *dirty = EXP_CONTAINER(link, struct exp_span, age);
             link = link->next;
-            if (dirty->pool == pool) {
+            if (dirty->pool == pool && dirty->node == node) {
                 purge_one(dirty, true);
                 if (!dirty->zero) {
                     break; /* the system keeps them: no use to go on */
                 }
             }
         }
-        span = find(pool, 1, pages);
+        span = find(node, pool, 1, pages);
     }
-    if (span == NULL && grow(pool, pages)) {
-        span = find(pool, 1, pages);
+    return span;
+}
+
+static struct exp_span *find_or_grow(unsigned node, unsigned pool, size_t pages)
+{
+    unsigned own = node & ~EXP_SPAN_NODE_ONLY;
+    struct exp_span *span = find_on(own, pool, pages);
+    if (span == NULL && grow(own, pool, pages)) {
+        span = find(own, pool, 1, pages);
+    }
+    for (unsigned other = 0; span == NULL && own == node && other < exp_range.nodes; other++) {
+        span = other != own ? find_on(other, pool, pages) : NULL;
     }
     return span;
 }
@@ -339,6 +359,7 @@ static bool trim_end(struct exp_span *span, size_t pages)
     rest->page = span->page + (uint32_t)pages;
     rest->pages = span->pages - (uint32_t)pages;
     rest->pool = span->pool;
+    rest->node = span->node;
     rest->zero = span->zero;
     span->pages = (uint32_t)pages;
     name_ends(span);
@@ -359,6 +380,7 @@ static bool trim_start(struct exp_span *span, size_t pages)
     rest->page = span->page;
     rest->pages = (uint32_t)pages;
     rest->pool = span->pool;
+    rest->node = span->node;
     rest->zero = span->zero;
     span->page += (uint32_t)pages;
     span->pages -= (uint32_t)pages;
@@ -390,13 +412,13 @@ static void use(struct exp_span *span)
     count_used(span->pool, span->pages);
 }
 
-static struct exp_span *take_locked(unsigned pool, size_t pages, size_t alignment)
+static struct exp_span *take_locked(unsigned node, unsigned pool, size_t pages, size_t alignment)
 {
     size_t extra = alignment > EXP_PAGE_BYTES ? (alignment >> EXP_PAGE_SHIFT) - 1 : 0;
     if (pages > pages_left(pool) || pages + extra > exp_range.bytes >> EXP_PAGE_SHIFT) {
         return NULL;
     }
-    struct exp_span *span = find_or_grow(pool, pages + extra);
+    struct exp_span *span = find_or_grow(node, pool, pages + extra);
     if (span == NULL) {
         return NULL;
     }
@@ -411,11 +433,11 @@ static struct exp_span *take_locked(unsigned pool, size_t pages, size_t alignmen
     return span;
 }
 
-struct exp_span *exp_span_take_aligned(unsigned pool, size_t pages, size_t alignment)
+struct exp_span *exp_span_take_aligned(unsigned node, unsigned pool, size_t pages, size_t alignment)
 {
     exp_lock_acquire(&exp_span.lock);
     bool fails = injected();
-    struct exp_span *span = fails ? NULL : take_locked(pool, pages, alignment);
+    struct exp_span *span = fails ? NULL : take_locked(node, pool, pages, alignment);
     for (int wait = 0; span == NULL && !fails && wait < SPAN_PURGE_WAITS; wait++) {
         uint32_t purging = span_lists.purging;
         if (purging == 0 || pages > pages_left(pool)) {
@@ -426,7 +448,7 @@ struct exp_span *exp_span_take_aligned(unsigned pool, size_t pages, size_t align
         exp_port_wait(&span_lists.purging, purging);
         exp_port_wake(&span_lists.purging);
         exp_lock_acquire(&exp_span.lock);
-        span = take_locked(pool, pages, alignment);
+        span = take_locked(node, pool, pages, alignment);
     }
     if (span == NULL) {
         exp_span.counts[pool].failures++;
@@ -435,9 +457,9 @@ struct exp_span *exp_span_take_aligned(unsigned pool, size_t pages, size_t align
     return span;
 }
 
-struct exp_span *exp_span_take(unsigned pool, size_t pages)
+struct exp_span *exp_span_take(unsigned node, unsigned pool, size_t pages)
 {
-    return exp_span_take_aligned(pool, pages, EXP_PAGE_BYTES);
+    return exp_span_take_aligned(node, pool, pages, EXP_PAGE_BYTES);
 }
 
 void exp_span_give(struct exp_span *span)
@@ -459,6 +481,7 @@ struct exp_span *exp_span_split(struct exp_span *span, size_t pages)
     second->page = span->page + span->pages - (uint32_t)pages;
     second->pages = (uint32_t)pages;
     second->pool = span->pool;
+    second->node = span->node;
     second->class_index = span->class_index;
     second->use = span->use;
     second->slots_taboo = 0;
@@ -476,8 +499,8 @@ bool exp_span_extend(struct exp_span *span, size_t more_pages)
 {
     exp_lock_acquire(&exp_span.lock);
     size_t next = (size_t)span->page + span->pages;
-    struct exp_span *after = free_neighbour(next, span->pool, false);
-    after = after != NULL ? after : free_neighbour(next, span->pool, true);
+    struct exp_span *after = free_neighbour(span, next, false);
+    after = after != NULL ? after : free_neighbour(span, next, true);
     bool fits = after != NULL && after->pages >= more_pages && pages_left(span->pool) >= more_pages;
     if (fits) {
         unput(after);
@@ -565,12 +588,13 @@ void exp_span_child(void)
     list_reset();
 }
 
-bool exp_span_bin_at(unsigned pool, bool zero, unsigned bin, struct exp_span_bin *view)
+bool exp_span_bin_at(
+    unsigned node, unsigned pool, bool zero, unsigned bin, struct exp_span_bin *view)
 {
     if (bin >= SPAN_BINS) {
         return false;
     }
-    struct set *set = &span_lists.sets[pool][zero];
+    struct set *set = &span_lists.sets[node][pool][zero];
     *view = (struct exp_span_bin){
         .spans = &set->bins[bin],
         .word = &set->words[bin / 64],

@@ -25,6 +25,9 @@ enum exp_span_use {
 /* Most whole words of a run's bitmap. */
 #define EXP_SPAN_WORDS (EXP_CLASS_SLOTS_MAX / 64)
 
+/* With a node's index: that node or nothing. Without it the others are asked, too. */
+#define EXP_SPAN_NODE_ONLY 0x100u
+
 struct exp_span {
     struct exp_link link; /* store's list of runs; free list; or list of unused records */
     struct exp_link age;  /* free and dirty: oldest first; run: list of tails on offer */
@@ -39,6 +42,7 @@ struct exp_span {
 
     /* Run and large. */
     uint8_t class_index;
+    uint8_t node;         /* like pool: under the span lock; constant while used */
     uint16_t slots;       /* places for slots; constant while used */
     uint16_t slots_taboo; /* the first places, where a block lies whose tail this run is; else 0 */
     uint16_t slots_free;  /* under the store lock: bits set, and slots never handed out */
@@ -98,6 +102,8 @@ bool exp_span_start(void);
 /*
  * Take pages for a pool.
  *
+ *   node      whose pages are preferred; | EXP_SPAN_NODE_ONLY: no others. Where the memory then
+ *             comes from is the system's choice: exp_port_settle tells
  *   pages     at least 1
  *   returns   a span of exactly that many pages, ->zero says whether they read as zero; its map
  * entries are still EXP_CLASS_NEVER or EXP_CLASS_FREED. NULL: limit, address space, memory, or a
@@ -106,10 +112,13 @@ bool exp_span_start(void);
  *   owns      the caller, until exp_span_give
  *   source    design.md 4, Spans; spec/api.md 2.8 (memory, pool limit)
  */
-EXP_MUST_USE struct exp_span *exp_span_take(unsigned pool, size_t pages);
+EXP_MUST_USE struct exp_span *exp_span_take(unsigned node, unsigned pool, size_t pages);
 
 /* The same with the address of the first page a multiple of alignment (a power of two). */
-EXP_MUST_USE struct exp_span *exp_span_take_aligned(unsigned pool, size_t pages, size_t alignment);
+EXP_MUST_USE struct exp_span *exp_span_take_aligned(unsigned node,
+                                                    unsigned pool,
+                                                    size_t pages,
+                                                    size_t alignment);
 
 /*
  * Give pages back. Their map entries become EXP_CLASS_FREED, remembering the class they had.
@@ -168,8 +177,12 @@ struct exp_span_bin {
     uint64_t mask;
 };
 
-/* For verify.h: a bin of the clean (zero) or dirty spans of a pool; false: there is no such bin. */
-bool exp_span_bin_at(unsigned pool, bool zero, unsigned bin, struct exp_span_bin *view);
+/*
+ * For verify.h: a bin of the clean (zero) or dirty spans of a node and pool; false: there is no
+ * such bin.
+ */
+bool exp_span_bin_at(
+    unsigned node, unsigned pool, bool zero, unsigned bin, struct exp_span_bin *view);
 
 /* For verify.h: the bin that free spans of pages lie in. */
 unsigned exp_span_bin_of(size_t pages);

@@ -10,13 +10,19 @@
  * that an owner that frees what another allocates costs no look at a run. A refill takes batches
  * first. A slot in a batch counts as cached: its bit is clear.
  *
+ * Every node has its own stores: a run and a batch are in that of their node. A cache may hold
+ * slots of several nodes, so what it gives is sorted first (with one node nothing is looked at).
+ *
  * Invariants: a run with slots_free > 0 is in exactly one list, by its quarter; a run with none is
  * in no list; empty counts the runs whose slots are all free.
  *
  * Locks: one for each store (EXP_RANK_STORE), held for at most one batch or one run's bits at a
- * time. New pages are asked for without it, so two threads may make a run each; both are used.
+ * time, and never two at once. New pages are asked for without it, so two threads may make a run
+ * each; both are used.
  */
 #include "core/store.h"
+
+#include <expool/port.h>
 
 enum {
     STORE_QUARTERS = 4,
@@ -39,7 +45,8 @@ struct exp_store {
     struct batch *batches[STORE_BATCHES]; /* [0, batch_count) are in use; made on first need */
 } EXP_ALIGNED(EXP_LINE_BYTES);
 
-static struct exp_store exp_stores[EXP_BIN_COUNT];
+/* Those of nodes that do not exist are never touched. */
+static struct exp_store exp_stores[EXP_PORT_NODES_MAX][EXP_BIN_COUNT];
 
 static void store_reset(struct exp_store *store)
 {
@@ -53,9 +60,9 @@ static void store_reset(struct exp_store *store)
 
 void exp_store_start(void)
 {
-    for (unsigned pool = 0; pool < 3; pool++) {
+    for (unsigned index = 0; index < exp_range.nodes * 3; index++) {
         for (unsigned class_index = 0; class_index < EXP_CLASS_COUNT; class_index++) {
-            store_reset(&exp_stores[pool << EXP_CLASS_BITS | class_index]);
+            store_reset(&exp_stores[index / 3][index % 3 << EXP_CLASS_BITS | class_index]);
         }
     }
 }
@@ -119,32 +126,40 @@ static size_t take_runs(struct exp_store *store, struct exp_run_entry *last, siz
     return taken;
 }
 
-size_t exp_store_take(unsigned bin, struct exp_run_entry *entries, size_t count)
+/* What a store has: out of batches, or else out of runs; a new run, if any, is filed first. */
+static size_t take_present(struct exp_store *store,
+                           struct exp_span *run,
+                           struct exp_run_entry *entries,
+                           size_t count)
 {
-    struct exp_store *store = &exp_stores[bin];
-    unsigned class_index = bin & ((1u << EXP_CLASS_BITS) - 1);
-    struct exp_run_entry *last = entries + count - 1;
-
     exp_lock_acquire(&store->lock);
-    size_t batched = take_batches(store, entries, count);
-    size_t taken = batched != 0 ? 0 : take_runs(store, last, count);
-    exp_lock_release(&store->lock);
-    if (batched != 0) {
-        return batched;
-    }
-    if (taken == 0) {
-        struct exp_span *run = exp_run_make(bin >> EXP_CLASS_BITS, class_index);
-        if (run == NULL) {
-            return 0;
-        }
-        exp_lock_acquire(&store->lock);
+    if (run != NULL) {
         store->empty++;
         file(store, run);
-        taken = take_runs(store, last, count);
-        exp_lock_release(&store->lock);
     }
+    size_t batched = take_batches(store, entries, count);
+    size_t taken = batched != 0 ? 0 : take_runs(store, entries + count - 1, count);
+    exp_lock_release(&store->lock);
     if (taken != 0 && taken < count) {
         __builtin_memmove(entries, entries + count - taken, taken * sizeof(*entries));
+    }
+    return batched + taken;
+}
+
+size_t exp_store_take(unsigned node, unsigned bin, struct exp_run_entry *entries, size_t count)
+{
+    unsigned own = node & ~EXP_SPAN_NODE_ONLY;
+    unsigned class_index = bin & ((1u << EXP_CLASS_BITS) - 1);
+    size_t taken = take_present(&exp_stores[own][bin], NULL, entries, count);
+    if (taken != 0) {
+        return taken;
+    }
+    struct exp_span *run = exp_run_make(node, bin >> EXP_CLASS_BITS, class_index);
+    if (run != NULL) {
+        return take_present(&exp_stores[run->node][bin], run, entries, count);
+    }
+    for (unsigned other = 0; taken == 0 && own == node && other < exp_range.nodes; other++) {
+        taken = other != own ? take_present(&exp_stores[other][bin], NULL, entries, count) : 0;
     }
     return taken;
 }
@@ -182,7 +197,7 @@ static size_t give_batches(struct exp_store *store,
 
 static void *give_runs(struct exp_store *store, const struct exp_run_entry *entries, size_t count)
 {
-    unsigned class_index = (unsigned)(store - exp_stores) & ((1u << EXP_CLASS_BITS) - 1);
+    unsigned class_index = (unsigned)(store - exp_stores[0]) & ((1u << EXP_CLASS_BITS) - 1);
     void *twice = NULL;
     for (size_t index = 0; index < count; index++) {
         void *block = exp_run_entry_block(&entries[index]);
@@ -205,13 +220,58 @@ static void *give_runs(struct exp_store *store, const struct exp_run_entry *entr
     return twice;
 }
 
-void *exp_store_give(unsigned bin, const struct exp_run_entry *entries, size_t count, bool to_batch)
+/* Slots of one node. */
+static void *give(struct exp_store *store,
+                  const struct exp_run_entry *entries,
+                  size_t count,
+                  bool to_batch)
 {
-    struct exp_store *store = &exp_stores[bin];
     exp_lock_acquire(&store->lock);
     size_t batched = to_batch ? give_batches(store, entries, count) : 0;
     void *twice = give_runs(store, entries + batched, count - batched);
     exp_lock_release(&store->lock);
+    return twice;
+}
+
+/* Of slots of several nodes, those of one. */
+static void *give_sorted(
+    unsigned node, unsigned bin, const struct exp_run_entry *entries, size_t count, bool to_batch)
+{
+    struct exp_run_entry part[STORE_BATCH_SLOTS];
+    size_t part_count = 0;
+    void *twice = NULL;
+    for (size_t index = 0; index < count; index++) {
+        if (exp_range_node_of(exp_run_entry_block(&entries[index])) == node) {
+            part[part_count++] = entries[index];
+        }
+        if (part_count == STORE_BATCH_SLOTS || (part_count != 0 && index + 1 == count)) {
+            void *found = give(&exp_stores[node][bin], part, part_count, to_batch);
+            twice = twice != NULL ? twice : found;
+            part_count = 0;
+        }
+    }
+    return twice;
+}
+
+void *exp_store_give(unsigned bin, const struct exp_run_entry *entries, size_t count, bool to_batch)
+{
+    if (EXP_LIKELY(exp_range.nodes == 1)) {
+        return give(&exp_stores[0][bin], entries, count, to_batch);
+    }
+    uint32_t present = 0; /* nodes that there are slots of */
+    for (size_t index = 0; index < count; index++) {
+        present |= UINT32_C(1) << exp_range_node_of(exp_run_entry_block(&entries[index]));
+    }
+    void *twice = NULL;
+    for (unsigned node = 0; present >> node != 0; node++) {
+        if (present >> node == 1 && (present & (present - 1)) == 0) {
+            return give(&exp_stores[node][bin], entries, count, to_batch);
+        }
+        if ((present >> node & 1) != 0) {
+            void *found = give_sorted(node, bin, entries, count, to_batch);
+            twice = twice != NULL ? twice : found;
+        }
+    }
     return twice;
 }
 
@@ -241,22 +301,23 @@ static void trim(struct exp_store *store)
 void exp_store_trim(void)
 {
     /* Large classes last: their pages may hold the runs of small ones. */
-    for (unsigned pool = 0; pool < 3; pool++) {
+    for (unsigned index = 0; index < exp_range.nodes * 3; index++) {
         for (unsigned class_index = EXP_CLASS_SMALL; class_index < EXP_CLASS_COUNT; class_index++) {
-            trim(&exp_stores[pool << EXP_CLASS_BITS | class_index]);
+            trim(&exp_stores[index / 3][index % 3 << EXP_CLASS_BITS | class_index]);
         }
     }
 }
 
 /* All runs of a store, found from the records. */
-static void rebuild(struct exp_store *store, unsigned bin)
+static void rebuild(unsigned node, unsigned bin)
 {
+    struct exp_store *store = &exp_stores[node][bin];
     struct exp_span *end =
         (struct exp_span *)(void *)(exp_range.span_table.start + exp_range.span_table.used_bytes);
     store_reset(store);
     for (struct exp_span *run = exp_span_at(1); run < end; run++) {
         unsigned run_bin = (unsigned)run->pool << EXP_CLASS_BITS | run->class_index;
-        if (run->use == EXP_SPAN_RUN && run_bin == bin) {
+        if (run->use == EXP_SPAN_RUN && run_bin == bin && run->node == node) {
             exp_run_rebuild(run);
             run->link.next = NULL;
             store->empty += exp_run_empty(run);
@@ -267,16 +328,19 @@ static void rebuild(struct exp_store *store, unsigned bin)
 
 bool exp_store_child(unsigned bin)
 {
-    if (!exp_lock_reset(&exp_stores[bin].lock)) {
-        return false;
+    bool torn = false;
+    for (unsigned node = 0; node < exp_range.nodes; node++) {
+        torn |= exp_lock_reset(&exp_stores[node][bin].lock);
     }
-    rebuild(&exp_stores[bin], bin);
-    return true;
+    for (unsigned node = 0; torn && node < exp_range.nodes; node++) {
+        rebuild(node, bin);
+    }
+    return torn;
 }
 
-void exp_store_view(unsigned bin, struct exp_store_view *view)
+void exp_store_view(unsigned node, unsigned bin, struct exp_store_view *view)
 {
-    struct exp_store *store = &exp_stores[bin];
+    struct exp_store *store = &exp_stores[node][bin];
     *view = (struct exp_store_view){
         .lock = &store->lock,
         .runs = store->runs,
@@ -286,9 +350,9 @@ void exp_store_view(unsigned bin, struct exp_store_view *view)
     };
 }
 
-struct exp_run_entry *exp_store_batch(unsigned bin, unsigned index, size_t *count)
+struct exp_run_entry *exp_store_batch(unsigned node, unsigned bin, unsigned index, size_t *count)
 {
-    struct batch *batch = exp_stores[bin].batches[index];
+    struct batch *batch = exp_stores[node][bin].batches[index];
     *count = batch->count;
     return batch->entries;
 }

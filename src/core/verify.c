@@ -46,7 +46,7 @@ static struct {
     uint32_t offering; /* used spans that are members of a list of tails on offer */
     uint64_t pages_used[3];
     uint64_t pages_dirty[3];
-    struct bin_sums bins[EXP_BIN_COUNT];
+    struct bin_sums bins[EXP_PORT_NODES_MAX][EXP_BIN_COUNT]; /* by node; caches' slots, too */
     struct exp_tag_live live[VERIFY_NUMBERS * 2];
     struct exp_tag_live rows[VERIFY_NUMBERS * 2];
 } exp_verify;
@@ -336,7 +336,7 @@ static bool verify_run(const struct exp_span *run)
         !same(EXP_VERIFY_RUN_LIST, run, sums.free != 0, exp_list_member(&run->link))) {
         return false;
     }
-    struct bin_sums *bin = &exp_verify.bins[bin_of(run)];
+    struct bin_sums *bin = &exp_verify.bins[run->node][bin_of(run)];
     bin->slots += sums.slots;
     bin->free += sums.free;
     bin->live += sums.live;
@@ -372,7 +372,8 @@ static bool verify_tail(const struct exp_span *parent, const struct exp_span *ru
     size_t slot_pages = slot_pages_of(parent);
     const struct exp_class *class = class_of(run);
     if (run->use != EXP_SPAN_RUN || run->parent != exp_span_index(parent) || run->pages != 1 ||
-        run->page != parent->page + page || run->pool != parent->pool || run->tails != 0) {
+        run->page != parent->page + page || run->pool != parent->pool ||
+        run->node != parent->node || run->tails != 0) {
         return wrong(EXP_VERIFY_TAIL, run, exp_span_index(parent), run->parent);
     }
     if (tail_bytes == 0 || page % slot_pages != slot_pages - 1 || class->page_slots == 0) {
@@ -423,8 +424,8 @@ static bool verify_used(const struct exp_span *span)
     return same(EXP_VERIFY_TAIL, span, tails, span->tails);
 }
 
-/* Span follows span in pages [page, end), chunks of one pool. */
-static bool verify_stretch(unsigned pool, size_t page, size_t end)
+/* Span follows span in pages [page, end), chunks of one node and pool. */
+static bool verify_stretch(uint8_t chunk, size_t page, size_t end)
 {
     const struct exp_span *before = NULL;
     while (page < end) {
@@ -434,7 +435,9 @@ static bool verify_stretch(unsigned pool, size_t page, size_t end)
             span = record_at(span->parent); /* a tail in a slot of one page */
         }
         if (span == NULL || (span->use != EXP_SPAN_FREE && !used(span)) || span->page != page ||
-            span->pages == 0 || span->pages > end - page || span->pool != pool) {
+            span->pages == 0 || span->pages > end - page ||
+            span->pool >= EXPOOL_REGION_POOL_COUNT ||
+            exp_range_chunk(span->node, span->pool) != chunk) {
             return wrong(EXP_VERIFY_PAGE, exp_range_page(page), page, index);
         }
         bool free = span->use == EXP_SPAN_FREE;
@@ -459,13 +462,13 @@ static bool verify_chunks(void)
         for (end = chunk + 1; end < exp_range.chunk_count && exp_range.chunks[end] == owner;) {
             end++;
         }
-        unsigned most = chunk < exp_range.chunk_first ? 0 : EXPOOL_REGION_POOL_COUNT;
+        unsigned most =
+            chunk < exp_range.chunk_first ? 0 : exp_range.nodes * EXPOOL_REGION_POOL_COUNT;
         if (owner > most) {
             return wrong(EXP_VERIFY_CHUNK, &exp_range.chunks[chunk], most, owner);
         }
-        if (owner != 0 && !verify_stretch(owner - 1u,
-                                          chunk * exp_range.chunk_pages,
-                                          end * exp_range.chunk_pages)) {
+        if (owner != 0 &&
+            !verify_stretch(owner, chunk * exp_range.chunk_pages, end * exp_range.chunk_pages)) {
             return false;
         }
     }
@@ -499,11 +502,11 @@ static bool verify_sums(void)
     return true;
 }
 
-static bool verify_free_bin(unsigned pool, bool zero, unsigned bin, uint32_t *listed)
+static bool verify_free_bin(unsigned node, unsigned pool, bool zero, unsigned bin, uint32_t *listed)
 {
     struct exp_span_bin view;
     struct exp_span *span;
-    (void)exp_span_bin_at(pool, zero, bin, &view);
+    (void)exp_span_bin_at(node, pool, zero, bin, &view);
     struct walk walk =
         walk_start(EXP_VERIFY_FREE_LIST, view.spans, offsetof(struct exp_span, link));
     bool marked = (*view.word & view.mask) != 0;
@@ -515,8 +518,8 @@ static bool verify_free_bin(unsigned pool, bool zero, unsigned bin, uint32_t *li
             *listed += walk.steps;
             return true;
         }
-        if (span->use != EXP_SPAN_FREE || span->pool != pool || span->zero != zero ||
-            exp_span_bin_of(span->pages) != bin) {
+        if (span->use != EXP_SPAN_FREE || span->pool != pool || span->node != node ||
+            span->zero != zero || exp_span_bin_of(span->pages) != bin) {
             return wrong(EXP_VERIFY_FREE_LIST, span, bin, exp_span_bin_of(span->pages));
         }
     }
@@ -527,9 +530,11 @@ static bool verify_free_lists(void)
 {
     uint32_t listed = 0;
     struct exp_span_bin view;
-    for (unsigned set = 0; set < 2 * EXPOOL_REGION_POOL_COUNT; set++) {
-        for (unsigned bin = 0; exp_span_bin_at(set / 2, set % 2, bin, &view); bin++) {
-            if (!verify_free_bin(set / 2, set % 2, bin, &listed)) {
+    for (unsigned set = 0; set < exp_range.nodes * 2 * EXPOOL_REGION_POOL_COUNT; set++) {
+        unsigned node = set / (2 * EXPOOL_REGION_POOL_COUNT);
+        unsigned pool = set / 2 % EXPOOL_REGION_POOL_COUNT;
+        for (unsigned bin = 0; exp_span_bin_at(node, pool, set % 2, bin, &view); bin++) {
+            if (!verify_free_bin(node, pool, set % 2, bin, &listed)) {
                 return false;
             }
         }
@@ -577,17 +582,19 @@ static bool verify_unused_list(void)
 static bool verify_offers(void)
 {
     uint32_t listed = 0;
-    for (unsigned pool = 0; pool < EXPOOL_REGION_POOL_COUNT; pool++) {
+    for (unsigned set = 0; set < exp_range.nodes * EXPOOL_REGION_POOL_COUNT; set++) {
+        unsigned node = set / EXPOOL_REGION_POOL_COUNT;
+        unsigned pool = set % EXPOOL_REGION_POOL_COUNT;
         struct exp_link *head;
-        for (unsigned bin = 0; (head = exp_run_offers(pool, bin)) != NULL; bin++) {
+        for (unsigned bin = 0; (head = exp_run_offers(node, pool, bin)) != NULL; bin++) {
             struct exp_span *span;
             struct walk walk = walk_start(EXP_VERIFY_OFFER, head, offsetof(struct exp_span, age));
             do {
                 if (!walk_next(&walk, &span)) {
                     return false;
                 }
-                if (span != NULL &&
-                    (!used(span) || span->pool != pool || tail_bytes_of(span) / 1024 != bin)) {
+                if (span != NULL && (!used(span) || span->pool != pool || span->node != node ||
+                                     tail_bytes_of(span) / 1024 != bin)) {
                     return wrong(EXP_VERIFY_OFFER, span, bin, tail_bytes_of(span) / 1024);
                 }
                 if (span != NULL && span->tails >= span->pages / slot_pages_of(span)) {
@@ -603,8 +610,11 @@ static bool verify_offers(void)
 
 /* ---- stores and caches ---- */
 
-/* A free slot outside the store: where it lies is its bin's, and its bit and state say so. */
-static bool verify_entry(const struct exp_run_entry *entry, unsigned bin)
+/*
+ * A free slot outside the runs: where it lies is its bin's, and its bit and state say so. Of which
+ * node it may be is a mask.
+ */
+static bool verify_entry(const struct exp_run_entry *entry, unsigned bin, uint32_t nodes)
 {
     const void *block = exp_run_entry_block(entry);
     const struct exp_class *class = &exp_classes[bin & VERIFY_CLASS_MASK];
@@ -618,8 +628,8 @@ static bool verify_entry(const struct exp_run_entry *entry, unsigned bin)
     if (run != NULL && run->use == EXP_SPAN_RUN && run->parent != 0 && bin_of(run) != bin) {
         run = record_at(run->parent);
     }
-    if (run == NULL || run->use != EXP_SPAN_RUN || bin_of(run) != bin || page < run->page ||
-        page - run->page >= run->pages) {
+    if (run == NULL || run->use != EXP_SPAN_RUN || bin_of(run) != bin ||
+        (nodes >> run->node & 1) == 0 || page < run->page || page - run->page >= run->pages) {
         return wrong(EXP_VERIFY_CACHED, block, bin, run == NULL ? 0 : bin_of(run));
     }
     size_t slot = class->page_slots != 0
@@ -632,15 +642,18 @@ static bool verify_entry(const struct exp_run_entry *entry, unsigned bin)
         (run->bits[slot / 64] >> (slot % 64) & 1) != 0) {
         return wrong(EXP_VERIFY_CACHED, block, run->slots_fresh, slot);
     }
-    exp_verify.bins[bin].cached++;
-    exp_verify.bins[bin].away -= mix(entry->state);
+    exp_verify.bins[run->node][bin].cached++;
+    exp_verify.bins[run->node][bin].away -= mix(entry->state);
     return same(EXP_VERIFY_CACHED, block, EXP_STATE_FREE, exp_atomic_load(entry->state));
 }
 
-static bool verify_entries(const struct exp_run_entry *entries, size_t count, unsigned bin)
+static bool verify_entries(const struct exp_run_entry *entries,
+                           size_t count,
+                           unsigned bin,
+                           uint32_t nodes)
 {
     for (size_t index = 0; index < count; index++) {
-        if (!verify_entry(&entries[index], bin)) {
+        if (!verify_entry(&entries[index], bin, nodes)) {
             return false;
         }
     }
@@ -648,11 +661,12 @@ static bool verify_entries(const struct exp_run_entry *entries, size_t count, un
 }
 
 /* The lists of a store hold exactly the runs with free slots, each by how full it is. */
-static bool verify_store(unsigned bin)
+static bool verify_store(unsigned node, unsigned bin)
 {
+    const struct bin_sums *sums = &exp_verify.bins[node][bin];
     struct exp_store_view view;
     uint32_t listed = 0;
-    exp_store_view(bin, &view);
+    exp_store_view(node, bin, &view);
     for (unsigned quarter = 0; quarter < view.quarters; quarter++) {
         struct exp_span *run;
         struct walk walk =
@@ -661,7 +675,8 @@ static bool verify_store(unsigned bin)
             if (!walk_next(&walk, &run)) {
                 return false;
             }
-            if (run != NULL && (run->use != EXP_SPAN_RUN || bin_of(run) != bin)) {
+            if (run != NULL &&
+                (run->use != EXP_SPAN_RUN || bin_of(run) != bin || run->node != node)) {
                 return wrong(EXP_VERIFY_RUN_LIST, run, bin, bin_of(run));
             }
             unsigned by_count =
@@ -672,14 +687,14 @@ static bool verify_store(unsigned bin)
         } while (run != NULL);
         listed += walk.steps;
     }
-    if (!same(EXP_VERIFY_RUN_LIST, view.runs, exp_verify.bins[bin].runs_free, listed) ||
-        !same(EXP_VERIFY_EMPTY, view.runs, exp_verify.bins[bin].runs_empty, *view.empty)) {
+    if (!same(EXP_VERIFY_RUN_LIST, view.runs, sums->runs_free, listed) ||
+        !same(EXP_VERIFY_EMPTY, view.runs, sums->runs_empty, *view.empty)) {
         return false;
     }
     for (unsigned index = 0; index < view.batch_count; index++) {
         size_t count;
-        const struct exp_run_entry *entries = exp_store_batch(bin, index, &count);
-        if (!verify_entries(entries, count, bin)) {
+        const struct exp_run_entry *entries = exp_store_batch(node, bin, index, &count);
+        if (!verify_entries(entries, count, bin, UINT32_C(1) << node)) {
             return false;
         }
     }
@@ -698,7 +713,7 @@ static bool verify_owner(const struct exp_owner *owner)
         if (exp_atomic_load(cache->bottom[-1].state) == EXP_STATE_FREE) {
             return wrong(EXP_VERIFY_CACHE, cache->bottom - 1, EXP_STATE_HOLE, EXP_STATE_FREE);
         }
-        if (!verify_entries(cache->bottom, (size_t)count, bin)) {
+        if (!verify_entries(cache->bottom, (size_t)count, bin, UINT32_MAX)) {
             return false;
         }
     }
@@ -720,12 +735,13 @@ static bool verify_owner(const struct exp_owner *owner)
 
 static bool verify_slots(void)
 {
-    for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
-        const struct bin_sums *sums = &exp_verify.bins[bin];
+    for (unsigned index = 0; index < exp_range.nodes * EXP_BIN_COUNT; index++) {
+        const struct bin_sums *sums =
+            &exp_verify.bins[index / EXP_BIN_COUNT][index % EXP_BIN_COUNT];
         uint64_t found = sums->free + sums->cached + sums->live;
         if (found != sums->slots || sums->away != 0) {
             struct exp_store_view view;
-            exp_store_view(bin, &view);
+            exp_store_view(index / EXP_BIN_COUNT, index % EXP_BIN_COUNT, &view);
             return wrong(EXP_VERIFY_SLOTS, view.runs, sums->slots, found);
         }
     }
@@ -805,9 +821,10 @@ static bool verify_locked(void)
         !verify_unused_list() || !verify_offers()) {
         return false;
     }
-    for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
-        unsigned class_index = bin & VERIFY_CLASS_MASK;
-        if (class_index >= EXP_CLASS_SMALL && class_index < EXP_CLASS_COUNT && !verify_store(bin)) {
+    for (unsigned index = 0; index < exp_range.nodes * EXP_BIN_COUNT; index++) {
+        unsigned class_index = index & VERIFY_CLASS_MASK;
+        if (class_index >= EXP_CLASS_SMALL && class_index < EXP_CLASS_COUNT &&
+            !verify_store(index / EXP_BIN_COUNT, index % EXP_BIN_COUNT)) {
             return false;
         }
     }
@@ -829,9 +846,9 @@ static bool verify_locked(void)
 
 static void lock_all(bool acquire)
 {
-    for (unsigned bin = 0; bin < EXP_BIN_COUNT; bin++) {
+    for (unsigned index = 0; index < exp_range.nodes * EXP_BIN_COUNT; index++) {
         struct exp_store_view view;
-        exp_store_view(bin, &view);
+        exp_store_view(index / EXP_BIN_COUNT, index % EXP_BIN_COUNT, &view);
         if (acquire) {
             exp_lock_acquire(view.lock);
         } else {

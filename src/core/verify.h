@@ -59,7 +59,7 @@ struct exp_verify_fault {
  *   fault     receives the first thing that does not fit; what is EXP_VERIFY_FITS when nothing does
  *   returns   true: everything fits, or the pool has not been used yet
  *   irql      <= DISPATCH
- *   locks     takes all of them but tag and heap, by rank, the stores' in order of bins: the only
+ *   locks     takes all of them but tag and heap, by rank, stores in order of nodes, bins: the only
  * place that holds two of one rank; the caller holds none owns      all owners are idle meanwhile;
  * not for a copy of a process that was made while another thread held the span lock (what was free
  * is forgotten there), nor after memory for a record or a row ran out during a free (pages stay

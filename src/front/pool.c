@@ -90,7 +90,7 @@ static bool take_slot(struct exp_owner *owner, unsigned bin, struct taken *taken
 static bool take_large(
     unsigned pool, size_t bytes, size_t alignment, bool donate, struct taken *taken)
 {
-    struct exp_span *large = exp_run_large_make(pool, bytes, alignment, donate);
+    struct exp_span *large = exp_run_large_make(exp_owner_node(), pool, bytes, alignment, donate);
     if (large == NULL) {
         return false;
     }
@@ -653,9 +653,14 @@ static void *resize_large(void *block, struct exp_run_place *place, size_t bytes
 /* Contents of a block into another: pages move where the system can, else bytes are copied. */
 static void move_contents(void *to, void *from, size_t from_held, size_t bytes)
 {
-    if (bytes >= POOL_MOVE_BYTES && from_held % EXP_PAGE_BYTES == 0 &&
-        exp_port_move(to, from, from_held)) {
-        return;
+    if (bytes >= POOL_MOVE_BYTES && from_held % EXP_PAGE_BYTES == 0) {
+        bool moved = exp_port_move(to, from, from_held);
+        if (exp_range.nodes > 1) {
+            exp_port_bind(to, from_held, exp_range_node_of(to)); /* the wish moved, or was lost */
+        }
+        if (moved) {
+            return;
+        }
     }
     __builtin_memcpy(to, from, bytes);
 }

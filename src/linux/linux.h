@@ -5,6 +5,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* Numbers that the kernel may give to NUMA nodes. */
+#define EXP_LINUX_NODE_IDS 1024
 
 /* Read EXPOOL_OPTIONS, once; an unknown name or a bad value ends the process with status 2. */
 void exp_linux_options_read(void);
@@ -18,6 +22,15 @@ void exp_linux_fork_notice(void);
 /* Open an output file for writing, or stderr; %p in its name is the process id. -1: it cannot be.
  */
 int exp_linux_open(const char *name);
+
+/*
+ * The kernel's numbers of NUMA nodes in one of its lists ("0-1,4"), or in a file of such a list.
+ *
+ *   ids, most   receives them, at most so many
+ *   returns     how many; 0: this is no list, or an empty one, or there is no such file
+ */
+uint32_t exp_linux_nodes_parse(const char *list, uint16_t *ids, uint32_t most);
+uint32_t exp_linux_nodes_read(const char *file_name, uint16_t *ids, uint32_t most);
 
 /* Write all of text to a descriptor. */
 void exp_linux_write(int file, const char *text, size_t length);

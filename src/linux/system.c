@@ -113,20 +113,6 @@ uint64_t exp_port_random(void)
     return value ^ value >> 32;
 }
 
-uint32_t exp_port_nodes(void)
-{
-    return 1;
-}
-
-uint32_t exp_port_node(void)
-{
-    unsigned node = 0;
-    int saved = errno;
-    (void)getcpu(NULL, &node);
-    errno = saved;
-    return node;
-}
-
 void exp_linux_write(int file, const char *text, size_t length)
 {
     while (length > 0) {

@@ -17,6 +17,9 @@
  *
  * The region lies in a mapping of its own and is inaccessible until exp_port_region_commit.
  *
+ * Nodes. A byte per page says which node was wished for and another where its memory is, which the
+ * core learns only by exp_port_settle. A wish is lost when pages move, as the contract allows.
+ *
  * Failures. Each fallible function counts its calls and compares them with a script of its own
  * and with one for all of them together. A call that fails by script has changed nothing (but
  * see decommit).
@@ -82,6 +85,11 @@ static struct {
     unsigned char page_state[SIM_ARENA_BYTES_MAX / 4096]; /* enum page_state */
     size_t committed_pages;
     size_t committed_pages_max;
+    uint32_t nodes;
+    unsigned char page_wish[SIM_ARENA_BYTES_MAX / 4096]; /* 1 + node; 0: none */
+    unsigned char page_node[SIM_ARENA_BYTES_MAX / 4096]; /* the same, of its memory */
+    size_t node_pages[EXP_PORT_NODES_MAX];
+    size_t node_pages_max[EXP_PORT_NODES_MAX];
     struct stretch reservation[RESERVATIONS_MAX];
     uint32_t reservation_count;
     struct stretch wipe[WIPES_MAX];
@@ -103,6 +111,8 @@ static struct {
     .clock_ms = 1000,
     .arena_bytes = SIM_ARENA_BYTES_DEFAULT,
     .committed_pages_max = SIZE_MAX,
+    .nodes = 1,
+    .node_pages_max = {[0 ... EXP_PORT_NODES_MAX - 1] = SIZE_MAX},
     .processor = {[0 ... SIM_PROCESSORS - 1] = {.owner = &exp_owner_none}},
 };
 
@@ -116,7 +126,8 @@ static const char *const call_names[SIM_CALL_COUNT] = {
     [SIM_WAKE] = "wake",         [SIM_CLOCK] = "clock_ms",
     [SIM_RANDOM] = "random",     [SIM_NODE] = "node",
     [SIM_STOP] = "stop",         [SIM_OWNER_SET] = "owner_set",
-    [SIM_DESCRIBE] = "describe",
+    [SIM_DESCRIBE] = "describe", [SIM_NODES] = "nodes",
+    [SIM_BIND] = "bind",         [SIM_SETTLE] = "settle",
 };
 
 _Noreturn static void complain(const char *words, ...)
@@ -354,8 +365,39 @@ uint32_t sim_processor_get(void)
     return (uint32_t)(sim_processor_current - sim.processor);
 }
 
+void sim_nodes(uint32_t nodes)
+{
+    if (nodes == 0 || nodes > EXP_PORT_NODES_MAX || sim.script[SIM_NODES].calls != 0) {
+        complain("sim_nodes(%u) after %llu calls", nodes,
+                 (unsigned long long)sim.script[SIM_NODES].calls);
+    }
+    sim.nodes = nodes;
+}
+
+void sim_node_limit(uint32_t node, size_t pages)
+{
+    sim.node_pages_max[node] = pages;
+}
+
+uint32_t sim_page_wish(const void *address)
+{
+    return sim_reserved(address)
+               ? sim.page_wish[((uintptr_t)address - (uintptr_t)sim.arena) / PAGE] - 1u
+               : SIM_NODE_NONE;
+}
+
+uint32_t sim_page_node(const void *address)
+{
+    return sim_reserved(address)
+               ? sim.page_node[((uintptr_t)address - (uintptr_t)sim.arena) / PAGE] - 1u
+               : SIM_NODE_NONE;
+}
+
 void sim_processor_node_set(uint32_t processor, uint32_t node)
 {
+    if (node >= sim.nodes) {
+        complain("no node %u", node);
+    }
     sim.processor[processor].node = node;
 }
 
@@ -472,9 +514,33 @@ void *exp_port_reserve(size_t bytes, size_t alignment)
     return (void *)start;
 }
 
+/* A page's memory is of a node (1 + its index) or of none (0); false: the node has no more. */
+static bool node_move(size_t page, unsigned char node)
+{
+    if (node != 0 && sim.page_node[page] != node) {
+        if (sim.node_pages[node - 1] >= sim.node_pages_max[node - 1]) {
+            return false;
+        }
+        sim.node_pages[node - 1]++;
+    }
+    if (sim.page_node[page] != 0 && sim.page_node[page] != node) {
+        sim.node_pages[sim.page_node[page] - 1]--;
+    }
+    sim.page_node[page] = node;
+    return true;
+}
+
+static void node_forget(size_t first, size_t pages)
+{
+    for (size_t index = first; index < first + pages; index++) {
+        node_move(index, 0);
+    }
+}
+
 /* Make pages inaccessible; what they held is lost, except that zeros may stay zeros. */
 static void commit_none(size_t first, size_t pages)
 {
+    node_forget(first, pages);
     for (size_t index = first; index < first + pages; index++) {
         unsigned char *page = sim.arena + index * PAGE;
         if (page_usable(sim.page_state[index])) {
@@ -522,11 +588,12 @@ bool exp_port_commit(void *address, size_t bytes, enum exp_port_access access, b
 
 bool exp_port_decommit(void *address, size_t bytes)
 {
-    page_index_committed_get("decommit", address, bytes);
+    size_t first = page_index_committed_get("decommit", address, bytes);
     if (fails(SIM_DECOMMIT) || sim.decommit_refuse) {
         memset(address, GARBAGE_REFUSED, bytes);
         return false;
     }
+    node_forget(first, bytes / PAGE);
     if (madvise(address, bytes, MADV_DONTNEED) != 0) {
         memset(address, 0, bytes);
     }
@@ -541,9 +608,14 @@ bool exp_port_move(void *to, void *from, size_t bytes)
     if (distance < bytes / PAGE) {
         complain("move(%p, %p, %zu): the ranges overlap", to, from, bytes);
     }
+    node_forget(to_first, bytes / PAGE);
     if (fails(SIM_MOVE)) {
+        memset(&sim.page_wish[to_first], 0, bytes / PAGE);
         return false;
     }
+    memcpy(&sim.page_wish[to_first], &sim.page_wish[from_first], bytes / PAGE);
+    memcpy(&sim.page_node[to_first], &sim.page_node[from_first], bytes / PAGE);
+    memset(&sim.page_node[from_first], 0, bytes / PAGE);
     memcpy(to, from, bytes);
     memset(from, 0, bytes);
     return true;
@@ -597,15 +669,45 @@ uint64_t exp_port_random(void)
     return state ^ (state >> 31);
 }
 
-uint32_t exp_port_nodes(void)
-{
-    return 1;
-}
-
 uint32_t exp_port_node(void)
 {
     fails(SIM_NODE);
     return sim_processor_current->node;
+}
+
+uint32_t exp_port_nodes(void)
+{
+    fails(SIM_NODES);
+    return sim.nodes;
+}
+
+void exp_port_bind(void *address, size_t bytes, uint32_t node)
+{
+    size_t first = page_index_committed_get("bind", address, bytes);
+    if (node >= sim.nodes) {
+        complain("bind(%p, %zu, %u): no such node", address, bytes, node);
+    }
+    fails(SIM_BIND);
+    memset(&sim.page_wish[first], (int)(1 + node), bytes / PAGE);
+}
+
+bool exp_port_settle(void *address, size_t bytes, uint32_t node)
+{
+    size_t first = page_index_committed_get("settle", address, bytes);
+    bool settled = true;
+    if (node >= sim.nodes) {
+        complain("settle(%p, %zu, %u): no such node", address, bytes, node);
+    }
+    if (fails(SIM_SETTLE)) {
+        return false;
+    }
+    for (size_t page = first; settled && page < first + bytes / PAGE; page++) {
+        settled = node_move(page, (unsigned char)(1 + node));
+        for (uint32_t other = 0; sim.page_node[page] == 0 && other < sim.nodes; other++) {
+            node_move(page, (unsigned char)(1 + other));
+        }
+    }
+    return settled;
 }
 
 void *exp_port_region(size_t *bytes, bool fresh, size_t copy_bytes)

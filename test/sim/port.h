@@ -30,12 +30,15 @@ enum sim_call {
     SIM_REGION,
     SIM_REGION_COMMIT,
     SIM_OWNER_SET,
+    SIM_SETTLE,
     SIM_CALL_FALLIBLE,
     SIM_WAIT = SIM_CALL_FALLIBLE,
     SIM_WAKE,
     SIM_CLOCK,
     SIM_RANDOM,
     SIM_NODE,
+    SIM_NODES,
+    SIM_BIND,
     SIM_STOP,
     SIM_DESCRIBE,
     SIM_CALL_COUNT
@@ -93,8 +96,22 @@ void sim_clock_advance_ms(uint64_t ms);
 void sim_processor_set(uint32_t processor);
 uint32_t sim_processor_get(void);
 
-/* NUMA node of a processor. */
+/* Be a machine of so many NUMA nodes; before the core's first call only. One without it. */
+void sim_nodes(uint32_t nodes);
+
+/* NUMA node of a processor; below the number of nodes. */
 void sim_processor_node_set(uint32_t processor, uint32_t node);
+
+/* At most this many pages have memory of a node at a time; SIZE_MAX = any. */
+void sim_node_limit(uint32_t node, size_t pages);
+
+/*
+ * Node of the page of an address: the one wished for, and the one it has memory of (exp_port_settle
+ * gives it; a page that is only used has memory that nobody told of). SIM_NODE_NONE: none.
+ */
+#define SIM_NODE_NONE UINT32_MAX
+uint32_t sim_page_wish(const void *address);
+uint32_t sim_page_node(const void *address);
 
 /* The current processor goes away: its owner, if any, exits; it may come back with a new one. */
 void sim_processor_exit(void);

@@ -23,7 +23,7 @@ static void start(void)
 
 static struct exp_span *make(unsigned pool, size_t bytes)
 {
-    struct exp_span *run = exp_run_make(pool, exp_class_of(bytes));
+    struct exp_span *run = exp_run_make(0, pool, exp_class_of(bytes));
     if (!CHECK(run != NULL)) {
         exit(1);
     }
@@ -51,7 +51,7 @@ static struct exp_span *give(const struct exp_run_entry *entry, unsigned class_i
 
 static struct exp_span *large(unsigned pool, size_t bytes, size_t alignment, bool donate)
 {
-    struct exp_span *span = exp_run_large_make(pool, bytes, alignment, donate);
+    struct exp_span *span = exp_run_large_make(0, pool, bytes, alignment, donate);
     if (!CHECK(span != NULL)) {
         exit(1);
     }
@@ -427,8 +427,8 @@ static void test_run_large_states_and_interior_pages(void)
         CHECK_EQUAL(exp_run_find(block + 17 * PAGE).what, EXP_RUN_FREED);
         CHECK_FITS();
     }
-    CHECK(exp_run_large_make(EXP_POOL_PAGED, SIZE_MAX, PAGE, true) == NULL);
-    CHECK(exp_run_large_make(EXP_POOL_PAGED, SIZE_MAX - PAGE, PAGE, true) == NULL);
+    CHECK(exp_run_large_make(0, EXP_POOL_PAGED, SIZE_MAX, PAGE, true) == NULL);
+    CHECK(exp_run_large_make(0, EXP_POOL_PAGED, SIZE_MAX - PAGE, PAGE, true) == NULL);
     CHECK_FITS();
 }
 
@@ -511,7 +511,7 @@ static void test_run_make_without_memory_for_states_gives_pages_back(void)
         sim_fail(SIM_COMMIT, nth, 1);
         uint64_t calls = sim_calls(SIM_COMMIT);
         for (size_t index = 0; sim_calls(SIM_COMMIT) < calls + nth && index < 2000; index++) {
-            struct exp_span *run = exp_run_make(index % 3, EXP_CLASS_SMALL + index % 20);
+            struct exp_span *run = exp_run_make(0, index % 3, EXP_CLASS_SMALL + index % 20);
             if (run != NULL) {
                 made[count++] = run;
             }

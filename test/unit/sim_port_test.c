@@ -117,6 +117,7 @@ static void clock_body(void)
     CHECK_EQUAL(exp_port_clock_ms(), start);
     sim_clock_advance_ms(77);
     CHECK_EQUAL(exp_port_clock_ms(), start + 77);
+    sim_nodes(2);
     sim_processor_node_set(3, 1);
     CHECK_EQUAL(exp_port_node(), 0);
     sim_processor_set(3);

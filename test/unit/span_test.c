@@ -27,7 +27,7 @@ static void start(void)
 
 static struct exp_span *take(unsigned pool, size_t pages)
 {
-    struct exp_span *span = exp_span_take(pool, pages);
+    struct exp_span *span = exp_span_take(0, pool, pages);
     if (!CHECK(span != NULL)) {
         exit(1);
     }
@@ -384,7 +384,7 @@ static void test_span_take_aligned_trims_both_ends(void)
     start();
     for (size_t alignment = PAGE; alignment <= ((size_t)16 << 20); alignment *= 2) {
         struct exp_span *odd = take(PAGED, 1);
-        struct exp_span *span = exp_span_take_aligned(PAGED, 3, alignment);
+        struct exp_span *span = exp_span_take_aligned(0, PAGED, 3, alignment);
         if (CHECK(span != NULL)) {
             CHECK_EQUAL(span->pages, 3);
             CHECK_EQUAL((uintptr_t)bytes_of(span) % alignment, 0);
@@ -396,9 +396,9 @@ static void test_span_take_aligned_trims_both_ends(void)
         CHECK_FITS();
     }
     CHECK_EQUAL(exp_span.counts[PAGED].pages_used, 0);
-    CHECK(exp_span_take_aligned(PAGED, 1, (size_t)1 << 63) == NULL);
-    CHECK(exp_span_take_aligned(PAGED, SIZE_MAX >> 12, PAGE) == NULL);
-    CHECK(exp_span_take_aligned(PAGED, SIZE_MAX, (size_t)1 << 40) == NULL);
+    CHECK(exp_span_take_aligned(0, PAGED, 1, (size_t)1 << 63) == NULL);
+    CHECK(exp_span_take_aligned(0, PAGED, SIZE_MAX >> 12, PAGE) == NULL);
+    CHECK(exp_span_take_aligned(0, PAGED, SIZE_MAX, (size_t)1 << 40) == NULL);
     CHECK_EQUAL(exp_span.counts[PAGED].failures, 3);
     CHECK_FITS();
 }
@@ -408,16 +408,16 @@ static void test_span_take_over_limit_fails_and_counts(void)
     start();
     CHECK_EQUAL(expool_set("paged_limit", "40K"), 0);
     struct exp_span *six = take(PAGED, 6);
-    CHECK(exp_span_take(PAGED, 5) == NULL);
+    CHECK(exp_span_take(0, PAGED, 5) == NULL);
     CHECK_EQUAL(exp_span.counts[PAGED].failures, 1);
     struct exp_span *four = take(PAGED, 4);
-    CHECK(exp_span_take(PAGED, 1) == NULL);
+    CHECK(exp_span_take(0, PAGED, 1) == NULL);
     struct exp_span *other = take(NONPAGED, 100); /* another pool's limit is its own */
     give(four);
     four = take(PAGED, 4);
     CHECK_EQUAL(exp_span.counts[PAGED].pages_used, 10);
     CHECK_EQUAL(expool_set("paged_limit", "4K"), 0); /* below what is used: refuses, no more */
-    CHECK(exp_span_take(PAGED, 1) == NULL);
+    CHECK(exp_span_take(0, PAGED, 1) == NULL);
     give(six);
     give(four);
     struct exp_span *one = take(PAGED, 1);
@@ -426,12 +426,12 @@ static void test_span_take_over_limit_fails_and_counts(void)
     CHECK_EQUAL(expool_set("nonpaged_limit", "8K"), 0); /* both nonpaged pools together */
     one = take(NONPAGED, 1);
     other = take(EXECUTE, 1);
-    CHECK(exp_span_take(NONPAGED, 1) == NULL);
-    CHECK(exp_span_take(EXECUTE, 1) == NULL);
+    CHECK(exp_span_take(0, NONPAGED, 1) == NULL);
+    CHECK(exp_span_take(0, EXECUTE, 1) == NULL);
     give(one);
     give(other);
     CHECK_EQUAL(expool_set("paged_limit", "0"), 0);
-    CHECK(exp_span_take(PAGED, 1) == NULL);
+    CHECK(exp_span_take(0, PAGED, 1) == NULL);
     CHECK_FITS();
 }
 
@@ -441,7 +441,7 @@ static void test_span_take_injected_failure_fails_once(void)
     expool_fail_page_request(3);
     struct exp_span *first = take(PAGED, 1);
     struct exp_span *second = take(NONPAGED, 1);
-    CHECK(exp_span_take(PAGED, 1) == NULL);
+    CHECK(exp_span_take(0, PAGED, 1) == NULL);
     CHECK_EQUAL(exp_span.failures_injected, 1);
     CHECK_EQUAL(exp_span.counts[PAGED].failures, 1);
     struct exp_span *third = take(PAGED, 1);
@@ -460,7 +460,7 @@ static void test_span_take_without_memory_fails_and_recovers(void)
 {
     start();
     sim_fail(SIM_COMMIT, 1, 1);
-    CHECK(exp_span_take(PAGED, 1) == NULL);
+    CHECK(exp_span_take(0, PAGED, 1) == NULL);
     CHECK_EQUAL(exp_span.chunks_grown, 0);
     CHECK_FITS();
     struct exp_span *span = take(PAGED, 1);
@@ -534,7 +534,7 @@ static void test_span_pools_never_merge_across_their_border(void)
     struct exp_span *taken[2000];
     unsigned count = 0;
     for (unsigned pool = NONPAGED; count < 2000; pool = (pool + 1) % 3) {
-        struct exp_span *span = exp_span_take(pool, exp_range.chunk_pages / 2 + 1);
+        struct exp_span *span = exp_span_take(0, pool, exp_range.chunk_pages / 2 + 1);
         if (span == NULL) {
             break;
         }

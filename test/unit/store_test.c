@@ -27,7 +27,7 @@ static void take(unsigned bin, struct exp_run_entry *entries, size_t count)
 {
     for (size_t got = 0; got < count;) {
         struct exp_run_entry upward[512];
-        size_t taken = exp_store_take(bin, upward, exp_min(count - got, 512));
+        size_t taken = exp_store_take(0, bin, upward, exp_min(count - got, 512));
         if (!CHECK(taken != 0 && taken <= count - got)) {
             exit(1);
         }
@@ -50,14 +50,14 @@ static struct exp_span *run_of(const struct exp_run_entry *entry)
 static uint32_t empty_of(unsigned bin)
 {
     struct exp_store_view view;
-    exp_store_view(bin, &view);
+    exp_store_view(0, bin, &view);
     return *view.empty;
 }
 
 static uint32_t batches_of(unsigned bin)
 {
     struct exp_store_view view;
-    exp_store_view(bin, &view);
+    exp_store_view(0, bin, &view);
     return view.batch_count;
 }
 
@@ -65,18 +65,18 @@ static void test_store_take_gives_lowest_address_for_first_use(void)
 {
     struct exp_run_entry entries[40];
     start();
-    CHECK_EQUAL(exp_store_take(BIN, entries, 40), 40);
+    CHECK_EQUAL(exp_store_take(0, BIN, entries, 40), 40);
     for (int index = 1; index < 40; index++) {
         CHECK((uintptr_t)exp_run_entry_block(&entries[index]) <
               (uintptr_t)exp_run_entry_block(&entries[index - 1]));
     }
     /* What is left of the run comes first, moved to the start; another run is the next call's. */
     struct exp_run_entry more[40];
-    CHECK_EQUAL(exp_store_take(BIN, more, 40), 24);
+    CHECK_EQUAL(exp_store_take(0, BIN, more, 40), 24);
     CHECK(run_of(&more[0]) == run_of(&entries[0]));
     CHECK_EQUAL((uintptr_t)exp_run_entry_block(&more[23]) - 1024,
                 (uintptr_t)exp_run_entry_block(&entries[0]));
-    CHECK_EQUAL(exp_store_take(BIN, more + 24, 1), 1);
+    CHECK_EQUAL(exp_store_take(0, BIN, more + 24, 1), 1);
     CHECK(run_of(&more[24]) != run_of(&entries[0]));
     give(BIN, entries, 40);
     give(BIN, more, 25);
@@ -174,9 +174,9 @@ static void test_store_batches_pass_whole_between_owners(void)
     CHECK_EQUAL(batches_of(BIN), 8); /* no more may wait: these go home */
     CHECK_FITS();
     /* The other owner's refill: exactly what was given, before any run is asked, newest first. */
-    CHECK_EQUAL(exp_store_take(BIN, other, 31), 31);
+    CHECK_EQUAL(exp_store_take(0, BIN, other, 31), 31);
     CHECK(memcmp(other, entries + 7 * 64 + 5 + 33, 31 * sizeof(*other)) == 0);
-    CHECK_EQUAL(exp_store_take(BIN, other + 31, 64 * 8 - 31), 64 * 8 - 31);
+    CHECK_EQUAL(exp_store_take(0, BIN, other + 31, 64 * 8 - 31), 64 * 8 - 31);
     CHECK(memcmp(other + 31, entries + 7 * 64 + 5, 33 * sizeof(*other)) == 0);
     CHECK_EQUAL(batches_of(BIN), 0);
     CHECK_EQUAL(memcmp(other + 64 * 7, entries, 64 * sizeof(*other)), 0);
@@ -220,12 +220,12 @@ static void test_store_take_without_pages_returns_none(void)
     struct exp_run_entry entries[4];
     start();
     CHECK_EQUAL(expool_set("paged_limit", "0"), 0);
-    CHECK_EQUAL(exp_store_take(BIN, entries, 4), 0);
+    CHECK_EQUAL(exp_store_take(0, BIN, entries, 4), 0);
     CHECK_FITS();
     CHECK_EQUAL(expool_set("paged_limit", "4K"), 0);
-    CHECK_EQUAL(exp_store_take(BIN, entries, 4), 4);
+    CHECK_EQUAL(exp_store_take(0, BIN, entries, 4), 4);
     struct exp_run_entry more[4];
-    CHECK_EQUAL(exp_store_take(BIN, more, 4), 0);
+    CHECK_EQUAL(exp_store_take(0, BIN, more, 4), 0);
     give(BIN, entries, 4);
     CHECK_FITS();
 }

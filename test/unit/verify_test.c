@@ -308,7 +308,7 @@ static void damage_free_skipped(void)
     exp_list_remove(&span->link);
     span->link = link; /* still says that it is a member */
     struct exp_span_bin view;
-    (void)exp_span_bin_at(span->pool, span->zero, exp_span_bin_of(span->pages), &view);
+    (void)exp_span_bin_at(0, span->pool, span->zero, exp_span_bin_of(span->pages), &view);
     if (exp_list_empty(view.spans)) {
         *view.word &= ~view.mask;
     }
@@ -319,7 +319,7 @@ static void damage_free_bin(void)
     struct exp_span *span = SPAN_GET(is_free);
     struct exp_span_bin view;
     exp_list_remove(&span->link);
-    (void)exp_span_bin_at(span->pool, span->zero, 1, &view);
+    (void)exp_span_bin_at(0, span->pool, span->zero, 1, &view);
     exp_list_push_back(view.spans, &span->link);
     *view.word |= view.mask;
 }
@@ -327,7 +327,7 @@ static void damage_free_bin(void)
 static void damage_free_word(void)
 {
     struct exp_span_bin view;
-    (void)exp_span_bin_at(2, false, 63, &view);
+    (void)exp_span_bin_at(0, 2, false, 63, &view);
     *view.word ^= view.mask;
 }
 
@@ -496,7 +496,7 @@ static void damage_run_link_back(void)
 static void damage_empty(void)
 {
     struct exp_store_view view;
-    exp_store_view(EXP_POOL_PAGED << EXP_CLASS_BITS | 7, &view);
+    exp_store_view(0, EXP_POOL_PAGED << EXP_CLASS_BITS | 7, &view);
     ++*view.empty;
 }
 
@@ -528,14 +528,14 @@ static void damage_offer_bin(void)
     struct exp_span *span = SPAN_GET(is_offering);
     exp_list_remove(&span->age);
     size_t kib = exp_classes[span->class_index].tail_bytes / 1024;
-    exp_list_push_front(exp_run_offers(span->pool, kib == 0 ? 3 : 0), &span->age);
+    exp_list_push_front(exp_run_offers(0, span->pool, kib == 0 ? 3 : 0), &span->age);
 }
 
 static void damage_offer_pool(void)
 {
     struct exp_span *span = SPAN_GET(is_offering);
     exp_list_remove(&span->age);
-    exp_list_push_front(exp_run_offers(span->pool == 0, 0), &span->age);
+    exp_list_push_front(exp_run_offers(0, span->pool == 0, 0), &span->age);
 }
 
 static void damage_cache_top(void)
@@ -587,7 +587,7 @@ static void damage_batch(void)
 {
     size_t count;
     struct exp_run_entry *entries =
-        exp_store_batch(EXP_POOL_PAGED << EXP_CLASS_BITS | 6, 0, &count);
+        exp_store_batch(0, EXP_POOL_PAGED << EXP_CLASS_BITS | 6, 0, &count);
     if (count == 0 || entries == NULL) {
         fprintf(stderr, "no batch waits\n");
         exit(1);
