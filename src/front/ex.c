@@ -186,6 +186,10 @@ static void *serve(const struct request *request)
         .process = payer(request),
         .caller = request->caller,
     };
+    if (request->extended.node_given) {
+        asked.want |= EXP_POOL_NODE | (request->extended.node_strict ? EXP_POOL_NODE_ONLY : 0u);
+        asked.node = request->extended.node;
+    }
     void *block = NULL;
     if (has_room(request)) {
         block = request->extended.secure != NULL

@@ -7,8 +7,6 @@
  */
 #include "front/extended.h"
 
-#include <expool/port.h>
-
 #include "front/secure.h"
 
 /* What one entry comes to. */
@@ -34,8 +32,9 @@ static enum verdict read_node(POOL_NODE_REQUIREMENT node,
                               struct exp_extended *extended)
 {
     uint32_t index = node & ~MM_ANY_NODE_OK;
+    exp_owner_notice(); /* how many nodes there are is known once the pool serves */
     if ((required & (POOL_FLAG_PAGED | POOL_FLAG_NON_PAGED_EXECUTE)) != 0 ||
-        index >= exp_port_nodes()) {
+        index >= exp_range.nodes) {
         return NOT_THIS;
     }
     extended->node_given = true;

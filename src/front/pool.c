@@ -68,10 +68,35 @@ struct taken {
     const void *damaged; /* a slot that was in use though free */
 };
 
-static bool take_slot(struct exp_owner *owner, unsigned bin, struct taken *taken)
+/* Node that memory is to come from, as exp_store_take and exp_run_large_make want it. */
+static unsigned node_of(const struct exp_pool_request *request)
+{
+    if ((request->want & EXP_POOL_NODE) == 0) {
+        return exp_owner_node();
+    }
+    bool only = (request->want & EXP_POOL_NODE_ONLY) != 0;
+    return request->node | (only ? EXP_SPAN_NODE_ONLY : 0u);
+}
+
+/* A slot of a node's store without the cache, which holds slots of any node, or from the cache. */
+static bool take_entry(struct exp_owner *owner,
+                       const struct exp_pool_request *request,
+                       unsigned bin,
+                       struct exp_run_entry *entry)
+{
+    if ((request->want & EXP_POOL_NODE) != 0) {
+        return exp_store_take(node_of(request), bin, entry, 1) == 1;
+    }
+    return exp_owner_take(owner, bin, entry);
+}
+
+static bool take_slot(struct exp_owner *owner,
+                      const struct exp_pool_request *request,
+                      unsigned bin,
+                      struct taken *taken)
 {
     struct exp_run_entry entry;
-    if (!exp_owner_take(owner, bin, &entry)) {
+    if (!take_entry(owner, request, bin, &entry)) {
         return false;
     }
     taken->block = exp_run_entry_block(&entry);
@@ -87,10 +112,14 @@ static bool take_slot(struct exp_owner *owner, unsigned bin, struct taken *taken
     return true;
 }
 
-static bool take_large(
-    unsigned pool, size_t bytes, size_t alignment, bool donate, struct taken *taken)
+static bool take_large(const struct exp_pool_request *request,
+                       size_t bytes,
+                       size_t alignment,
+                       bool donate,
+                       struct taken *taken)
 {
-    struct exp_span *large = exp_run_large_make(exp_owner_node(), pool, bytes, alignment, donate);
+    struct exp_span *large =
+        exp_run_large_make(node_of(request), request->pool, bytes, alignment, donate);
     if (large == NULL) {
         return false;
     }
@@ -174,26 +203,26 @@ static void grant_start(struct grant *grant, const struct exp_pool_request *requ
 
 /* One try at memory. */
 static bool take(struct exp_owner *owner,
-                 unsigned pool,
+                 const struct exp_pool_request *request,
                  const struct grant *grant,
                  struct taken *taken)
 {
     if (grant->own_pages || grant->bytes > EXP_CLASS_BYTES_MAX ||
         grant->alignment > EXP_PAGE_BYTES) {
-        return take_large(pool, grant->bytes, grant->alignment, grant->donate, taken);
+        return take_large(request, grant->bytes, grant->alignment, grant->donate, taken);
     }
     unsigned class_index = exp_class_of_aligned(grant->bytes, grant->alignment);
-    return take_slot(owner, pool << EXP_CLASS_BITS | class_index, taken);
+    return take_slot(owner, request, request->pool << EXP_CLASS_BITS | class_index, taken);
 }
 
 /* The same, after a trim if need be. */
 static bool take_or_trim(struct exp_owner *owner,
-                         unsigned pool,
+                         const struct exp_pool_request *request,
                          const struct grant *grant,
                          struct taken *taken)
 {
     uint64_t injected = exp_atomic_load(&exp_span.failures_injected);
-    if (take(owner, pool, grant, taken)) {
+    if (take(owner, request, grant, taken)) {
         return true;
     }
     if (taken->damaged != NULL || grant->bytes > exp_range.bytes ||
@@ -201,7 +230,23 @@ static bool take_or_trim(struct exp_owner *owner,
         return false;
     }
     trim_for(owner);
-    return take(owner, pool, grant, taken);
+    return take(owner, request, grant, taken);
+}
+
+/*
+ * The block's pages get memory of the node that was asked for, now, while it can still be refused:
+ * to let the system bind them would let it end the process when the node has none.
+ */
+static bool settle(const struct exp_pool_request *request, const struct taken *taken)
+{
+    if ((request->want & EXP_POOL_NODE) == 0 || exp_range.nodes == 1) {
+        return true;
+    }
+    uintptr_t start = (uintptr_t)taken->block & ~EXP_PAGE_MASK;
+    size_t bytes =
+        exp_round_up((uintptr_t)taken->block + taken->held_bytes, EXP_PAGE_BYTES) - start;
+    bool settled = exp_port_settle((void *)start, bytes, request->node);
+    return settled || (request->want & EXP_POOL_NODE_ONLY) == 0;
 }
 
 /* Number, row and side record for what was taken; false: no memory for one of them. */
@@ -281,8 +326,8 @@ static void *allocate(const struct exp_pool_request *request, enum exp_pool_outc
         *outcome = EXP_POOL_NO_QUOTA;
         return NULL;
     }
-    if (take_or_trim(owner, request->pool, &grant, &taken)) {
-        served = enter_books(owner, request, &taken, &grant);
+    if (take_or_trim(owner, request, &grant, &taken)) {
+        served = settle(request, &taken) && enter_books(owner, request, &taken, &grant);
         if (served) {
             commit(request, &taken, &grant);
         } else {

@@ -23,9 +23,11 @@ enum exp_pool {
 enum exp_pool_want {
     EXP_POOL_ZERO = 1,
     EXP_POOL_CACHE_ALIGNED = 2,
-    EXP_POOL_COLD = 4,    /* the end of its last page is offered to nobody */
-    EXP_POOL_SESSION = 8, /* the same, and counted for the session */
-    EXP_POOL_SECURE = 16, /* pages of its own; freed only by exp_pool_free_secure */
+    EXP_POOL_COLD = 4,       /* the end of its last page is offered to nobody */
+    EXP_POOL_SESSION = 8,    /* the same, and counted for the session */
+    EXP_POOL_SECURE = 16,    /* pages of its own; freed only by exp_pool_free_secure */
+    EXP_POOL_NODE = 32,      /* memory of the request's node */
+    EXP_POOL_NODE_ONLY = 64, /* or none at all */
 };
 
 /* A request on its way through the slow half. */
@@ -34,6 +36,7 @@ struct exp_pool_request {
     unsigned want; /* enum exp_pool_want, or-ed */
     size_t bytes;
     size_t alignment;               /* power of two; 0 = that of the class */
+    uint32_t node;                  /* NODE: its index */
     uint32_t tag;                   /* 0: number says who is counted */
     uint32_t number;                /* tag number of the malloc face */
     struct expool_process *process; /* pays quota; NULL = nobody */
