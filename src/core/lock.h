@@ -18,6 +18,7 @@ enum exp_rank {
     EXP_RANK_SPAN,       /* spans and tails of all pools, chunks of the range */
     EXP_RANK_TAG,        /* tag numbers, rows, the region's sections */
     EXP_RANK_HEAP,       /* memory for our own structures */
+    EXP_RANK_LOOKASIDE,  /* chain of lookaside lists; a lock of its own make: lookaside.c */
 };
 
 struct exp_lock {

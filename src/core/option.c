@@ -48,6 +48,8 @@ static const struct row option_rows[EXP_OPTION_COUNT] = {
         "bits of verifier /flags, 0x8 = pool tracking; 0 = off" },
     [EXP_OPTION_GUARD] = { "guard", KIND_SWITCH, true, 1,
         "keep a pattern after each block and judge it at free: 0 or 1" },
+    [EXP_OPTION_LOOKASIDE_TUNING] = { "lookaside_tuning", KIND_SWITCH, false, 1,
+        "let lookaside lists tune their depth by themselves: 0 or 1" },
 };
 /* clang-format on */
 
@@ -63,6 +65,7 @@ uint64_t exp_option_values[EXP_OPTION_COUNT] = {
     [EXP_OPTION_TAIL_REUSE] = 1,
     [EXP_OPTION_HUGEPAGES] = 1,
     [EXP_OPTION_GUARD] = EXP_CHECKED_BUILD,
+    [EXP_OPTION_LOOKASIDE_TUNING] = 1,
 };
 
 static char option_files[2][EXP_OPTION_TEXT_BYTES]; /* report, stop_json */

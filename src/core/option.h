@@ -10,18 +10,19 @@
 #include "base/format.h"
 
 enum exp_option {
-    EXP_OPTION_PAGED_LIMIT,    /* bytes; UINT64_MAX = unlimited */
-    EXP_OPTION_NONPAGED_LIMIT, /* bytes; UINT64_MAX = unlimited */
-    EXP_OPTION_TAG,            /* malloc face: 0 = by module, else the tag */
-    EXP_OPTION_REPORT,         /* text: empty, "stderr" or a file name */
-    EXP_OPTION_STOP_JSON,      /* text: empty or a file name */
-    EXP_OPTION_PURGE_MS,       /* age of free pages that go back to the system */
-    EXP_OPTION_FRONT_CACHE,    /* 0 or 1 */
-    EXP_OPTION_TAIL_REUSE,     /* 0 or 1: the unused end of a big block serves small ones */
-    EXP_OPTION_HUGEPAGES,      /* 0 or 1 */
-    EXP_OPTION_SEED,           /* 0 = random */
-    EXP_OPTION_VERIFIER,       /* bits of verifier /flags; 0 = off */
-    EXP_OPTION_GUARD,          /* 0 or 1: pattern after each block, judged when it is freed */
+    EXP_OPTION_PAGED_LIMIT,      /* bytes; UINT64_MAX = unlimited */
+    EXP_OPTION_NONPAGED_LIMIT,   /* bytes; UINT64_MAX = unlimited */
+    EXP_OPTION_TAG,              /* malloc face: 0 = by module, else the tag */
+    EXP_OPTION_REPORT,           /* text: empty, "stderr" or a file name */
+    EXP_OPTION_STOP_JSON,        /* text: empty or a file name */
+    EXP_OPTION_PURGE_MS,         /* age of free pages that go back to the system */
+    EXP_OPTION_FRONT_CACHE,      /* 0 or 1 */
+    EXP_OPTION_TAIL_REUSE,       /* 0 or 1: the unused end of a big block serves small ones */
+    EXP_OPTION_HUGEPAGES,        /* 0 or 1 */
+    EXP_OPTION_SEED,             /* 0 = random */
+    EXP_OPTION_VERIFIER,         /* bits of verifier /flags; 0 = off */
+    EXP_OPTION_GUARD,            /* 0 or 1: pattern after each block, judged when it is freed */
+    EXP_OPTION_LOOKASIDE_TUNING, /* 0 or 1: lookaside lists tune their depth by themselves */
     EXP_OPTION_COUNT
 };
 

@@ -56,6 +56,8 @@ struct exp_owner exp_owner_none = {
     .tags = { none_tags, none_tags },
 };
 
+EXP_EXPORT uint32_t exp_wdk_generation;
+
 static struct {
     struct exp_lock lock;   /* EXP_RANK_OWNERS: the list, named, start */
     struct exp_owner *list; /* all owners ever made */
@@ -254,6 +256,7 @@ void exp_owner_forked(void)
         exp_range = (struct exp_range){ 0 };
     }
     exp_owners.survivor = exp_port_owner();
+    exp_atomic_add(&exp_wdk_generation, 1);
 }
 
 struct exp_owner *exp_owner_enter(void)
@@ -667,8 +670,10 @@ static void child_region(void)
 void exp_owner_child(void)
 {
     static bool torn[EXP_BIN_COUNT];
-    struct exp_owner *self = exp_owners.survivor != NULL ? exp_owners.survivor : exp_port_owner();
+    bool told = exp_owners.survivor != NULL; /* by exp_owner_forked */
+    struct exp_owner *self = told ? exp_owners.survivor : exp_port_owner();
 
+    exp_atomic_add(&exp_wdk_generation, told ? 0 : 1);
     exp_owners.survivor = NULL;
     (void)exp_lock_reset(&exp_owners.lock);
     (void)exp_lock_reset(&exp_owners.common_lock);

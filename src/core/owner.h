@@ -61,6 +61,12 @@ struct exp_owner {
     struct exp_owner *next;              /* in the list of all owners; constant */
 };
 
+/*
+ * Forks between the first process and this one. Known before a second thread is there when the port
+ * tells of forks. Atomic; read by inlines of the driver headers too, which is why it has this name.
+ */
+extern uint32_t exp_wdk_generation;
+
 /* The owner of a thread that has none yet: every fast path ends in the slow one. */
 extern EXP_HIDDEN struct exp_owner exp_owner_none;
 
