@@ -35,6 +35,7 @@ enum expool_region_section_index {
     EXPOOL_SECTION_ROW_KEYS, /* uint32_t: tag number * 2 + (0 nonpaged, 1 paged); ~0 = not yet used
                               */
     EXPOOL_SECTION_OPTIONS,  /* char: lines "name=value\n", the options in force */
+    EXPOOL_SECTION_SESSION,  /* struct expool_region_session */
     EXPOOL_SECTION_COUNT = 8 /* room for later kinds; entry_bytes 0 = absent */
 };
 
@@ -92,6 +93,19 @@ struct expool_region_module {
 };
 
 struct expool_region_row {
+    uint64_t allocs;
+    uint64_t frees;
+    uint64_t bytes_in;  /* held bytes allocated so far */
+    uint64_t bytes_out; /* held bytes freed so far */
+};
+
+/*
+ * Session blocks of one tag and pool, which its ordinary rows count too. Each allocation and free
+ * changes two words, one after the other: subtract with a clamp at 0. All 0: none so far.
+ */
+struct expool_region_session {
+    uint32_t tag;  /* as in struct expool_region_tag; constant */
+    uint32_t pool; /* 0 nonpaged, 1 paged; constant */
     uint64_t allocs;
     uint64_t frees;
     uint64_t bytes_in;  /* held bytes allocated so far */

@@ -13,6 +13,9 @@
  * A module's tag comes from its file name and is made unique by replacing its last characters by a
  * number. The path decides identity: the same path gives the same number.
  *
+ * Session blocks are counted once more, two entries a tag (nonpaged, paged). The counts lie in
+ * memory of ours, which the copy of a process gets as it was; the region shows them.
+ *
  * One lock (EXP_RANK_TAG), held for a bounded number of steps except by readers of the whole table.
  */
 #include "core/tag.h"
@@ -32,15 +35,19 @@ enum {
     TAG_SLAB_ROWS = 8,
     TAG_SLAB_ROWS_MAX = 64,
     TAG_ROWS_MAX = 1 << 20,
+    TAG_SESSION_START = 32, /* entries */
+    TAG_SESSION_MAX = 8192,
 };
 
 #define TAG_COMMIT_BYTES     ((size_t)16384)
 #define TAG_REGION_BYTES_MIN ((size_t)512 << 10)
 #define TAG_NO_KEY           UINT32_MAX
+#define TAG_NO_SESSION       UINT32_MAX
 
 struct name {
     uint32_t tag;
     uint32_t row_number; /* number of the tag without its top bit */
+    uint32_t session; /* 1 + index of its first session entry; 0 none yet; TAG_NO_SESSION never */
 };
 
 static struct {
@@ -57,6 +64,9 @@ static struct {
     uint32_t hash_mask;
     uint32_t row_count;
     uint32_t module_count;
+    struct expool_region_session *sessions;
+    uint32_t session_count;
+    uint32_t session_capacity;
 } exp_tag = { .lock = { 0, EXP_RANK_TAG } };
 
 static void *section_at(enum expool_region_section_index index)
@@ -111,6 +121,10 @@ static size_t lay_out(size_t rows)
                 &offset,
                 sizeof(struct expool_region_tag),
                 exp_min(EXP_TAG_NUMBER_MAX, rows / 4));
+    section_set(EXPOOL_SECTION_SESSION,
+                &offset,
+                sizeof(struct expool_region_session),
+                exp_min(TAG_SESSION_MAX, rows / 64));
     section_set(EXPOOL_SECTION_ROW_KEYS, &offset, sizeof(uint32_t), rows);
     section_set(EXPOOL_SECTION_ROWS, &offset, sizeof(struct expool_region_row), rows);
     return offset;
@@ -257,6 +271,7 @@ static uint32_t number_of(uint32_t tag)
     tags[number].module = 0;
     exp_tag.names[number].tag = tag;
     exp_tag.names[number].row_number = row_number != 0 ? row_number : number;
+    exp_tag.names[number].session = 0;
     exp_tag.hash[hash_place(tag)] = number;
     exp_atomic_store_release(&exp_tag.count, number + 1);
     section_publish(EXPOOL_SECTION_TAGS, number + 1);
@@ -389,25 +404,31 @@ struct expool_region_row *exp_tag_row_make(struct exp_tag_slab *slab,
     return row;
 }
 
-/* Sum the rows of every key in sums[], frees before allocs. Lock held. */
-static void sum_rows(struct expool_tag_row *sums, uint32_t key_count)
+/* Sum the rows of every key in sums[key & mask], frees before allocs. Lock held. */
+static void sum_rows(struct expool_tag_row *sums, uint32_t key_count, uint32_t mask)
 {
     const uint32_t *keys = section_at(EXPOOL_SECTION_ROW_KEYS);
     struct expool_region_row *rows = section_at(EXPOOL_SECTION_ROWS);
     for (uint32_t index = 0; index < exp_tag.row_count; index++) {
         uint32_t key = exp_atomic_load_acquire(&keys[index]);
         if (key < key_count) {
-            sums[key].frees += exp_atomic_load_acquire(&rows[index].frees);
-            sums[key].bytes -= exp_atomic_load_acquire(&rows[index].bytes_out);
+            sums[key & mask].frees += exp_atomic_load_acquire(&rows[index].frees);
+            sums[key & mask].bytes -= exp_atomic_load_acquire(&rows[index].bytes_out);
         }
     }
     for (uint32_t index = 0; index < exp_tag.row_count; index++) {
         uint32_t key = exp_atomic_load(&keys[index]);
         if (key < key_count) {
-            sums[key].allocs += exp_atomic_load(&rows[index].allocs);
-            sums[key].bytes += exp_atomic_load(&rows[index].bytes_in);
+            sums[key & mask].allocs += exp_atomic_load(&rows[index].allocs);
+            sums[key & mask].bytes += exp_atomic_load(&rows[index].bytes_in);
         }
     }
+}
+
+/* Live bytes; a row whose frees are younger than its allocs counts as empty. */
+static uint64_t not_negative(uint64_t bytes)
+{
+    return (int64_t)bytes < 0 ? 0 : bytes;
 }
 
 size_t exp_tag_rows(struct expool_tag_row *rows, size_t capacity)
@@ -417,7 +438,7 @@ size_t exp_tag_rows(struct expool_tag_row *rows, size_t capacity)
     uint32_t key_count = exp_tag.count * 2;
     struct expool_tag_row *sums = exp_tag.sums;
     __builtin_memset(sums, 0, key_count * sizeof(*sums));
-    sum_rows(sums, key_count);
+    sum_rows(sums, key_count, UINT32_MAX);
     for (uint32_t key = 0; key < key_count; key++) {
         if (sums[key].allocs == 0) {
             continue;
@@ -426,8 +447,115 @@ size_t exp_tag_rows(struct expool_tag_row *rows, size_t capacity)
             rows[found] = sums[key];
             rows[found].tag = exp_tag.names[key / 2].tag & ~EXP_TAG_PROTECTED;
             rows[found].pool = key & 1;
-            /* Signed: a row whose frees are younger than its allocs counts as empty. */
-            rows[found].bytes = (int64_t)sums[key].bytes < 0 ? 0 : sums[key].bytes;
+            rows[found].bytes = not_negative(sums[key].bytes);
+        }
+        found++;
+    }
+    exp_lock_release(&exp_tag.lock);
+    return found;
+}
+
+void exp_tag_totals(struct expool_tag_row totals[2])
+{
+    totals[0] = (struct expool_tag_row){ .pool = 0 };
+    totals[1] = (struct expool_tag_row){ .pool = 1 };
+    exp_lock_acquire(&exp_tag.lock);
+    sum_rows(totals, exp_tag.count * 2, 1);
+    exp_lock_release(&exp_tag.lock);
+    totals[0].bytes = not_negative(totals[0].bytes);
+    totals[1].bytes = not_negative(totals[1].bytes);
+}
+
+static struct expool_region_session *session_shown(uint32_t index)
+{
+    return (struct expool_region_session *)section_at(EXPOOL_SECTION_SESSION) + index;
+}
+
+/* Room for two more entries. Lock held. */
+static bool sessions_grow(void)
+{
+    uint32_t count = exp_tag.session_count + 2;
+    if (!section_commit(EXPOOL_SECTION_SESSION, count)) {
+        return false;
+    }
+    if (count <= exp_tag.session_capacity) {
+        return true;
+    }
+    size_t old_bytes = exp_tag.session_capacity * sizeof(*exp_tag.sessions);
+    size_t capacity = exp_max(TAG_SESSION_START, (size_t)exp_tag.session_capacity * 2);
+    struct expool_region_session *old = exp_tag.sessions;
+    struct expool_region_session *sessions =
+        exp_range_heap_take(EXP_RANGE_KEPT, capacity * sizeof(*sessions));
+    if (sessions == NULL) {
+        return false;
+    }
+    if (old != NULL) {
+        __builtin_memcpy(sessions, old, old_bytes);
+    }
+    exp_tag.sessions = sessions;
+    exp_tag.session_capacity = (uint32_t)capacity;
+    table_give(old, old_bytes);
+    return true;
+}
+
+/* Both entries of a tag. Lock held. */
+static void session_make(uint32_t number)
+{
+    struct name *name = &exp_tag.names[number];
+    uint32_t first = exp_tag.session_count;
+    if (!sessions_grow()) {
+        name->session = TAG_NO_SESSION;
+        return;
+    }
+    for (uint32_t column = 0; column < 2; column++) {
+        struct expool_region_session *session = &exp_tag.sessions[first + column];
+        *session = (struct expool_region_session){ .tag = name->tag, .pool = column };
+        *session_shown(first + column) = *session;
+    }
+    exp_tag.session_count = first + 2;
+    name->session = 1 + first;
+    section_publish(EXPOOL_SECTION_SESSION, first + 2);
+}
+
+void exp_tag_session_count(uint32_t number, unsigned column, bool allocated, size_t bytes)
+{
+    exp_lock_acquire(&exp_tag.lock);
+    uint32_t row_number = exp_tag.names[number].row_number;
+    const struct name *name = &exp_tag.names[row_number];
+    if (name->session == 0 && allocated) {
+        session_make(row_number);
+    }
+    if (name->session != 0 && name->session != TAG_NO_SESSION) {
+        uint32_t index = name->session - 1 + column;
+        struct expool_region_session *session = &exp_tag.sessions[index];
+        struct expool_region_session *shown = session_shown(index);
+        session->allocs += allocated ? 1 : 0;
+        session->bytes_in += allocated ? bytes : 0;
+        session->frees += allocated ? 0 : 1;
+        session->bytes_out += allocated ? 0 : bytes;
+        exp_atomic_store(&shown->allocs, session->allocs);
+        exp_atomic_store(&shown->bytes_in, session->bytes_in);
+        exp_atomic_store(&shown->frees, session->frees);
+        exp_atomic_store(&shown->bytes_out, session->bytes_out);
+    }
+    exp_lock_release(&exp_tag.lock);
+}
+
+size_t exp_tag_session_rows(struct expool_tag_row *rows, size_t capacity)
+{
+    size_t found = 0;
+    exp_lock_acquire(&exp_tag.lock);
+    for (uint32_t index = 0; index < exp_tag.session_count; index++) {
+        const struct expool_region_session *session = &exp_tag.sessions[index];
+        if (session->allocs == 0) {
+            continue;
+        }
+        if (found < capacity) {
+            rows[found].tag = session->tag;
+            rows[found].pool = session->pool;
+            rows[found].allocs = session->allocs;
+            rows[found].frees = session->frees < session->allocs ? session->frees : session->allocs;
+            rows[found].bytes = not_negative(session->bytes_in - session->bytes_out);
         }
         found++;
     }
@@ -528,6 +656,10 @@ void exp_tag_child(struct exp_tag_live *live)
     forget_rows(exp_tag.row_count, (uint32_t)rows_committed);
     section_publish(EXPOOL_SECTION_TAGS, exp_tag.count);
     section_publish(EXPOOL_SECTION_MODULES, exp_tag.module_count);
+    for (uint32_t index = 0; index < exp_tag.session_count; index++) {
+        *session_shown(index) = exp_tag.sessions[index];
+    }
+    section_publish(EXPOOL_SECTION_SESSION, exp_tag.session_count);
     section_publish(EXPOOL_SECTION_ROWS, exp_tag.row_count);
     section_publish(EXPOOL_SECTION_ROW_KEYS, exp_tag.row_count);
     if (live != NULL) {

@@ -70,6 +70,32 @@ struct expool_region_row *exp_tag_row_make(struct exp_tag_slab *slab,
 /* expool_tags. locks: takes EXP_RANK_TAG. */
 size_t exp_tag_rows(struct expool_tag_row *rows, size_t capacity);
 
+/* Sums over all tags: totals[0] nonpaged, [1] paged; tag is 0. locks: takes EXP_RANK_TAG. */
+void exp_tag_totals(struct expool_tag_row totals[2]);
+
+/*
+ * Count a session block that was allocated or freed, beside its ordinary row. A tag for which there
+ * was no room when its first session block came is never counted here.
+ *
+ *   number    tag number of the block, in use
+ *   column    0 nonpaged, 1 paged
+ *   bytes     held bytes
+ *   irql      <= DISPATCH
+ *   locks     takes EXP_RANK_TAG
+ *   source    spec/api.md 8.6 (class 67), 9.14; docs/decisions/0001-region-layout.md
+ */
+void exp_tag_session_count(uint32_t number, unsigned column, bool allocated, size_t bytes);
+
+/*
+ * Copy the rows of session blocks: both columns of a tag together, nonpaged first, tags in the
+ * order of their first session block; rows never used are left out.
+ *
+ *   rows      capacity entries, may be NULL when capacity is 0
+ *   returns   the true number of rows, also when more than capacity
+ *   locks     takes EXP_RANK_TAG
+ */
+size_t exp_tag_session_rows(struct expool_tag_row *rows, size_t capacity);
+
 /* Write the options in force into the region. locks: takes EXP_RANK_TAG. */
 void exp_tag_publish_options(void);
 
