@@ -35,6 +35,7 @@ enum {
     RUN_TAIL_BINS = 4,          /* tails on offer by KiB */
     RUN_TAIL_BYTES_MIN = 256,   /* a shorter rest is not offered */
     RUN_TAIL_SLOT_BYTES = 1024, /* largest class served from tails */
+    RUN_BIG_STEPS = 1024,       /* spans and slots looked at while the lock is held once */
 };
 
 /* Under the span lock. */
@@ -672,4 +673,68 @@ void exp_run_rebuild(struct exp_span *run)
 struct exp_link *exp_run_offers(unsigned node, unsigned pool, unsigned bin)
 {
     return bin < RUN_TAIL_BINS ? &run_lists.tails[node][pool][bin] : NULL;
+}
+
+/* Number of the tag of a live slot. */
+static uint32_t big_number(const struct exp_span *span, size_t slot, uint32_t state)
+{
+    (void)slot; /* a span of one block holds the number of that block */
+    return state == EXP_STATE_WIDE ? span->number : state;
+}
+
+/* The block in a slot of whole pages; false: it is free. Span lock held. */
+static bool big_at(const struct exp_span *span, size_t slot, struct exp_run_big *big)
+{
+    size_t slot_pages = slot_pages_of(span);
+    uint32_t state = exp_atomic_load(&exp_range.states[span->first_state + slot]);
+    if (state == EXP_STATE_FREE || state == EXP_STATE_HOLE) {
+        return false;
+    }
+    big->block = exp_range_page(span->page + slot * slot_pages);
+    big->span_bytes = span->use == EXP_SPAN_LARGE
+                          ? exp_round_up((size_t)span->held_bytes, EXP_PAGE_BYTES)
+                          : slot_pages << EXP_PAGE_SHIFT;
+    big->number = big_number(span, slot, state);
+    big->pool = span->pool;
+    return true;
+}
+
+/* Span in use or free that has a page, or NULL: the middle of a free one has old names. */
+static const struct exp_span *span_with(size_t page)
+{
+    const struct exp_span *span = exp_span_of(page);
+    bool has = span->use != EXP_SPAN_NONE && page >= span->page && page - span->page < span->pages;
+    return has ? span : NULL;
+}
+
+/*
+ * Where the walk stands is a page. Since nobody can know what became of that page between two
+ * calls, each step asks anew whose it is, and passes over what it knows to be of one span.
+ */
+size_t exp_run_copy_big(size_t *where, struct exp_run_big *blocks, size_t capacity)
+{
+    size_t chunk_pages = exp_range.chunk_pages;
+    size_t end = exp_range.chunk_count * chunk_pages;
+    size_t page = exp_max(*where, exp_range.chunk_first * chunk_pages);
+    size_t count = 0;
+    exp_lock_acquire(&exp_span.lock);
+    for (int step = 0; step < RUN_BIG_STEPS && page < end && count < capacity; step++) {
+        size_t chunk = page / chunk_pages;
+        const struct exp_span *span = exp_range.chunks[chunk] == 0 ? NULL : span_with(page);
+        if (span == NULL) {
+            page = exp_range.chunks[chunk] == 0 ? (chunk + 1) * chunk_pages : page + 1;
+        } else if ((span->use != EXP_SPAN_RUN && span->use != EXP_SPAN_LARGE) ||
+                   (span->class_index < EXP_CLASS_PAGE && span->class_index != EXP_CLASS_LARGE)) {
+            page = (size_t)span->page + span->pages;
+        } else {
+            size_t slot_pages = slot_pages_of(span);
+            size_t slot = (page - span->page) / slot_pages;
+            bool first = page == span->page + slot * slot_pages;
+            count += first && big_at(span, slot, &blocks[count]) ? 1 : 0;
+            page = span->page + (slot + 1) * slot_pages;
+        }
+    }
+    exp_lock_release(&exp_span.lock);
+    *where = page < end ? page : EXP_RUN_BIG_END;
+    return count;
 }

@@ -125,6 +125,31 @@ EXP_INLINE uint16_t *exp_run_large_state(const struct exp_span *large)
  */
 struct exp_run_place exp_run_find(const void *address);
 
+/* A live block of whole pages. */
+struct exp_run_big {
+    void *block;
+    size_t span_bytes; /* pages it lies in */
+    uint32_t number;   /* of its tag */
+    unsigned pool;
+};
+
+#define EXP_RUN_BIG_START ((size_t)0)
+#define EXP_RUN_BIG_END   SIZE_MAX
+
+/*
+ * Copy some of the live blocks that hold a page or more, by rising address. A block that lives from
+ * the first call to the last is copied once; no address is copied twice.
+ *
+ *   where      in: EXP_RUN_BIG_START, or what the last call left; out: EXP_RUN_BIG_END when all of
+ *              the range has been seen
+ *   blocks     capacity entries
+ *   returns    blocks copied; 0 does not mean the end
+ *   irql       <= DISPATCH
+ *   locks      takes the span lock, for a bounded number of steps
+ *   source     spec/api.md 8.3, 4.9 (span)
+ */
+size_t exp_run_copy_big(size_t *where, struct exp_run_big *blocks, size_t capacity);
+
 /* In the copy of a process, when the span lock was held: offer tails anew, from the records. */
 void exp_run_child(bool torn);
 

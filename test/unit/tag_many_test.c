@@ -6,6 +6,7 @@
  * links: linux, whose range has room for the tables; the simulated port's largest has not.
  * source: product.md 6; issue "the pool, end to end"
  */
+#include "core/run.h"
 #include "core/tag.h"
 #include "unit/doors.h"
 #include "unit/fits.h"
@@ -68,6 +69,39 @@ static void test_tag_200000_tags_count_exactly(void)
     CHECK_FITS();
 }
 
+/* A number that does not fit a state is told with its block all the same. */
+static void test_tag_of_big_blocks_is_told_beyond_a_state(void)
+{
+    static const size_t sizes[] = { 4096, 8192, 100000 };
+    start();
+    void *block[3];
+    uint32_t number[3];
+    for (uint32_t index = 0; index <= EXP_STATE_NUMBER_MAX; index++) {
+        (void)exp_tag_register(TAG + index);
+    }
+    for (size_t index = 0; index < 3; index++) {
+        uint32_t tag = TAG + EXP_STATE_NUMBER_MAX + 1 + (uint32_t)index;
+        block[index] = ExAllocatePool2(FLAG_PAGED, sizes[index], tag);
+        CHECK(block[index] != NULL);
+        number[index] = exp_tag_register(tag);
+        CHECK(number[index] > EXP_STATE_NUMBER_MAX);
+    }
+    size_t seen = 0;
+    for (size_t where = EXP_RUN_BIG_START; where != EXP_RUN_BIG_END;) {
+        struct exp_run_big big;
+        if (exp_run_copy_big(&where, &big, 1) == 0) {
+            continue;
+        }
+        for (size_t index = 0; index < 3; index++) {
+            if (big.block == block[index]) {
+                CHECK_EQUAL(big.number, number[index]);
+                seen++;
+            }
+        }
+    }
+    CHECK_EQUAL(seen, 3);
+}
+
 /* Not one more than the table holds; what has a number keeps working. */
 static void test_tag_table_full_refuses_new_tags_only(void)
 {
@@ -93,6 +127,7 @@ int main(void)
 {
     unit_start();
     RUN_FRESH(test_tag_200000_tags_count_exactly);
+    RUN_FRESH(test_tag_of_big_blocks_is_told_beyond_a_state);
     RUN_FRESH(test_tag_table_full_refuses_new_tags_only);
     return unit_end();
 }
