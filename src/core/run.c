@@ -30,6 +30,7 @@
 #include <expool/port.h>
 
 #include "core/option.h"
+#include "core/side.h"
 
 enum {
     RUN_TAIL_BINS = 4,          /* tails on offer by KiB */
@@ -675,18 +676,12 @@ struct exp_link *exp_run_offers(unsigned node, unsigned pool, unsigned bin)
     return bin < RUN_TAIL_BINS ? &run_lists.tails[node][pool][bin] : NULL;
 }
 
-/* Number of the tag of a live slot. */
-static uint32_t big_number(const struct exp_span *span, size_t slot, uint32_t state)
-{
-    (void)slot; /* a span of one block holds the number of that block */
-    return state == EXP_STATE_WIDE ? span->number : state;
-}
-
 /* The block in a slot of whole pages; false: it is free. Span lock held. */
 static bool big_at(const struct exp_span *span, size_t slot, struct exp_run_big *big)
 {
     size_t slot_pages = slot_pages_of(span);
-    uint32_t state = exp_atomic_load(&exp_range.states[span->first_state + slot]);
+    const uint16_t *place = &exp_range.states[span->first_state + slot];
+    uint32_t state = exp_atomic_load_acquire(place);
     if (state == EXP_STATE_FREE || state == EXP_STATE_HOLE) {
         return false;
     }
@@ -694,7 +689,7 @@ static bool big_at(const struct exp_span *span, size_t slot, struct exp_run_big 
     big->span_bytes = span->use == EXP_SPAN_LARGE
                           ? exp_round_up((size_t)span->held_bytes, EXP_PAGE_BYTES)
                           : slot_pages << EXP_PAGE_SHIFT;
-    big->number = big_number(span, slot, state);
+    big->number = exp_side_number(place, state);
     big->pool = span->pool;
     return true;
 }

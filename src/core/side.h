@@ -46,7 +46,7 @@ struct exp_side *exp_side_of(const uint16_t *state);
 /* Tag number of a live block, given its state and the state's value. irql: any; locks: none. */
 EXP_INLINE uint32_t exp_side_number(const uint16_t *state, uint32_t value)
 {
-    return value == EXP_STATE_WIDE ? exp_side_of(state)->number : value;
+    return value == EXP_STATE_WIDE ? exp_atomic_load(&exp_side_of(state)->number) : value;
 }
 
 #endif

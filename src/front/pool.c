@@ -286,6 +286,9 @@ static void commit(const struct exp_pool_request *request,
                              (uint16_t)(grant->side != NULL ? EXP_STATE_WIDE : grant->number));
     exp_counter_add(&grant->row->allocs, 1);
     exp_counter_add(&grant->row->bytes_in, taken->held_bytes);
+    if ((grant->kind & EXP_SIDE_SESSION) != 0) {
+        exp_tag_session_count(grant->number, request->pool >> 1, true, taken->held_bytes);
+    }
     if (request->process != NULL) {
         exp_quota_hold(request->process);
     }
@@ -537,6 +540,9 @@ static void free_judged(void *block,
         stop_freed_by_two(block, caller);
     }
     exp_owner_count_free(owner, books->number, column, place->size_bytes);
+    if ((books->kind & EXP_SIDE_SESSION) != 0) {
+        exp_tag_session_count(books->number, column, false, place->size_bytes);
+    }
     if (place->class_index == EXP_CLASS_LARGE) {
         exp_run_large_unmake(place->span);
     } else {
