@@ -73,14 +73,54 @@ bool exp_port_move(void *to, void *from, size_t bytes);
  */
 bool exp_port_wipe(void *address, size_t bytes);
 
-/* Sleep until woken while *word == value; may return early. irql: any; may spin. */
-void exp_port_wait(uint32_t *word, uint32_t value);
+/*
+ * Sleep until woken while *word == value; may return early. irql: any; may spin.
+ *
+ *   timeout_ns   from now; UINT64_MAX = for ever
+ */
+void exp_port_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns);
 
-/* Wake one waiter of word. */
+/* Wake one waiter of word. Never blocks; word may be gone already. */
 void exp_port_wake(uint32_t *word);
+
+/* Wake all waiters of word. */
+void exp_port_wake_all(uint32_t *word);
 
 /* Milliseconds from any start, monotone, cheap. */
 uint64_t exp_port_clock_ms(void);
+
+/* Nanoseconds from any start, monotone; what timeouts are measured with. */
+uint64_t exp_port_clock_ns(void);
+
+/* Real time: units of 100 ns since the first day of 1601, UTC. */
+uint64_t exp_port_time_100ns(void);
+
+/* What the machine has, or the part of it that this process may use: whichever leaves less. */
+struct exp_port_memory {
+    uint64_t total_bytes;            /* memory */
+    uint64_t available_bytes;        /* of it: could be had now without anybody's loss */
+    uint64_t commit_bytes;           /* memory promised, or what has to be backed */
+    uint64_t commit_limit_bytes;     /* how much can be, now */
+    uint64_t commit_limit_max_bytes; /* how much when the limit has grown as far as it may */
+    uint32_t stall_percent; /* of the last seconds, in which some thread waited for memory */
+};
+
+/*
+ * Look at memory.
+ *
+ *   returns   false: nothing is known, *memory is not written
+ *   irql      <= DISPATCH; reads what the system tells, allocates nothing
+ */
+bool exp_port_memory(struct exp_port_memory *memory);
+
+/*
+ * A condition begins or ends, or is told again: what the system shows of it follows. index counts
+ * the standard events as src/core/span.h and src/front/event.h do.
+ *
+ *   irql    <= DISPATCH; never blocks
+ *   locks   those of the condition may be held: takes none of the pool's
+ */
+void exp_port_condition(unsigned index, bool holds);
 
 /* Random bits for placement; no cryptographic promise. */
 uint64_t exp_port_random(void);

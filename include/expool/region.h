@@ -59,7 +59,14 @@ struct expool_region_pool {
     uint64_t limit_bytes; /* UINT64_MAX = unlimited */
     uint64_t dirty_pages; /* free pages that have not been given back to the system */
     uint64_t failures;    /* requests that ended without memory */
-    uint64_t reserved[3];
+    uint64_t conditions;  /* EXPOOL_REGION_..., of all pools that share this one's limit */
+    uint64_t reserved[2];
+};
+
+/* Bits of conditions; both clear between the two thresholds. */
+enum expool_region_condition {
+    EXPOOL_REGION_LOW = 1,  /* little of the limit is free */
+    EXPOOL_REGION_HIGH = 2, /* much of it is, or there is no limit */
 };
 
 struct expool_region_header {

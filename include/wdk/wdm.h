@@ -66,20 +66,11 @@ extern "C" {
 
 #define EX_DEFAULT_PUSH_LOCK_FLAGS 0
 
-typedef enum _EVENT_TYPE {
-    NotificationEvent = 0,
-    SynchronizationEvent = 1
-} EVENT_TYPE;
-
 typedef enum _MODE {
     KernelMode = 0,
     UserMode = 1,
     MaximumMode = 2
 } MODE;
-
-typedef enum _KWAIT_REASON {
-    Executive = 0
-} KWAIT_REASON;
 
 typedef enum _MM_SYSTEM_SIZE {
     MmSmallSystem = 0,

@@ -20,7 +20,7 @@ void exp_lock_wait(struct exp_lock *lock)
         }
     }
     while (exp_atomic_exchange_acquire(&lock->word, 2) != 0) {
-        exp_port_wait(&lock->word, 2);
+        exp_port_wait(&lock->word, 2, UINT64_MAX);
     }
 }
 

@@ -12,6 +12,7 @@
 
 enum exp_rank {
     EXP_RANK_SECURE = 1, /* secure.c: pools, pages that are open for a change */
+    EXP_RANK_EVENT,      /* names, waits and looks of event.c */
     EXP_RANK_COMMON,     /* the owner that all share: exp_owner.common */
     EXP_RANK_OWNERS,     /* list of owners */
     EXP_RANK_STORE,      /* one per bin */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One table, one parser. A size takes K, M or G; "unlimited" is a size too. A value is stored only
+ * One table, one parser. A size takes K, M or G; "unlimited" is a size too, and "auto" a
+ * threshold. A value is stored only
  * when the whole text was understood. Values are single words that any thread may read; text is
  * copied into a fixed buffer before the pool starts and never changes after.
  */
@@ -8,6 +9,7 @@
 
 enum kind {
     KIND_SIZE,
+    KIND_THRESHOLD,
     KIND_NUMBER,
     KIND_SWITCH,
     KIND_TAG,
@@ -50,11 +52,35 @@ static const struct row option_rows[EXP_OPTION_COUNT] = {
         "keep a pattern after each block and judge it at free: 0 or 1" },
     [EXP_OPTION_LOOKASIDE_TUNING] = { "lookaside_tuning", KIND_SWITCH, false, 1,
         "let lookaside lists tune their depth by themselves: 0 or 1" },
+    [EXP_OPTION_LOW_NONPAGED] = { "low_nonpaged", KIND_THRESHOLD, false, UINT64_MAX,
+        "LowNonPagedPoolCondition at so many bytes free or fewer: auto, or a size" },
+    [EXP_OPTION_HIGH_NONPAGED] = { "high_nonpaged", KIND_THRESHOLD, false, UINT64_MAX,
+        "HighNonPagedPoolCondition from so many bytes free: auto, or a size" },
+    [EXP_OPTION_LOW_PAGED] = { "low_paged", KIND_THRESHOLD, false, UINT64_MAX,
+        "LowPagedPoolCondition at so many bytes free or fewer: auto, or a size" },
+    [EXP_OPTION_HIGH_PAGED] = { "high_paged", KIND_THRESHOLD, false, UINT64_MAX,
+        "HighPagedPoolCondition from so many bytes free: auto, or a size" },
+    [EXP_OPTION_LOW_MEMORY] = { "low_memory", KIND_THRESHOLD, false, UINT64_MAX,
+        "LowMemoryCondition at so many bytes available or fewer: auto, or a size" },
+    [EXP_OPTION_HIGH_MEMORY] = { "high_memory", KIND_THRESHOLD, false, UINT64_MAX,
+        "HighMemoryCondition from so many bytes available: auto, or a size" },
+    [EXP_OPTION_LOW_COMMIT] = { "low_commit", KIND_NUMBER, false, 100,
+        "LowCommitCondition below so many percent of the commit limit" },
+    [EXP_OPTION_HIGH_COMMIT] = { "high_commit", KIND_NUMBER, false, 100,
+        "HighCommitCondition from so many percent of the commit limit" },
+    [EXP_OPTION_MAXIMUM_COMMIT] = { "maximum_commit", KIND_NUMBER, false, 100,
+        "MaximumCommitCondition from so many percent of the largest commit limit" },
+    [EXP_OPTION_STALL] = { "stall", KIND_NUMBER, false, 100,
+        "percent of time waited for memory that is LowMemoryCondition too; 0 = never" },
 };
 /* clang-format on */
 
 enum {
-    PURGE_MS_DEFAULT = 500
+    PURGE_MS_DEFAULT = 500,
+    LOW_COMMIT_DEFAULT = 80,
+    HIGH_COMMIT_DEFAULT = 90,
+    MAXIMUM_COMMIT_DEFAULT = 98,
+    STALL_DEFAULT = 20,
 };
 
 uint64_t exp_option_values[EXP_OPTION_COUNT] = {
@@ -66,6 +92,16 @@ uint64_t exp_option_values[EXP_OPTION_COUNT] = {
     [EXP_OPTION_HUGEPAGES] = 1,
     [EXP_OPTION_GUARD] = EXP_CHECKED_BUILD,
     [EXP_OPTION_LOOKASIDE_TUNING] = 1,
+    [EXP_OPTION_LOW_NONPAGED] = EXP_OPTION_AUTO,
+    [EXP_OPTION_HIGH_NONPAGED] = EXP_OPTION_AUTO,
+    [EXP_OPTION_LOW_PAGED] = EXP_OPTION_AUTO,
+    [EXP_OPTION_HIGH_PAGED] = EXP_OPTION_AUTO,
+    [EXP_OPTION_LOW_MEMORY] = EXP_OPTION_AUTO,
+    [EXP_OPTION_HIGH_MEMORY] = EXP_OPTION_AUTO,
+    [EXP_OPTION_LOW_COMMIT] = LOW_COMMIT_DEFAULT,
+    [EXP_OPTION_HIGH_COMMIT] = HIGH_COMMIT_DEFAULT,
+    [EXP_OPTION_MAXIMUM_COMMIT] = MAXIMUM_COMMIT_DEFAULT,
+    [EXP_OPTION_STALL] = STALL_DEFAULT,
 };
 
 static char option_files[2][EXP_OPTION_TEXT_BYTES]; /* report, stop_json */
@@ -171,6 +207,12 @@ static bool parse(const struct row *row, const char *text, size_t bytes, uint64_
             return true;
         }
         return parse_number(text, bytes, true, value);
+    case KIND_THRESHOLD:
+        if (same(text, bytes, "auto")) {
+            *value = EXP_OPTION_AUTO;
+            return true;
+        }
+        return parse_number(text, bytes, true, value);
     case KIND_NUMBER:
     case KIND_SWITCH:
         return parse_number(text, bytes, false, value) && *value <= row->largest;
@@ -222,6 +264,8 @@ void exp_option_print(enum exp_option option, struct exp_text *text)
         exp_format_words(text, "module");
     } else if (row->kind == KIND_SIZE && value == UINT64_MAX) {
         exp_format_words(text, "unlimited");
+    } else if (row->kind == KIND_THRESHOLD && value == EXP_OPTION_AUTO) {
+        exp_format_words(text, "auto");
     } else {
         exp_format_decimal(text, value, 0);
     }

@@ -23,8 +23,21 @@ enum exp_option {
     EXP_OPTION_VERIFIER,         /* bits of verifier /flags; 0 = off */
     EXP_OPTION_GUARD,            /* 0 or 1: pattern after each block, judged when it is freed */
     EXP_OPTION_LOOKASIDE_TUNING, /* 0 or 1: lookaside lists tune their depth by themselves */
+    EXP_OPTION_LOW_NONPAGED,     /* thresholds of the pools' events: bytes, or EXP_OPTION_AUTO */
+    EXP_OPTION_HIGH_NONPAGED,
+    EXP_OPTION_LOW_PAGED,
+    EXP_OPTION_HIGH_PAGED,
+    EXP_OPTION_LOW_MEMORY, /* the same of memory */
+    EXP_OPTION_HIGH_MEMORY,
+    EXP_OPTION_LOW_COMMIT, /* percent of what can be committed */
+    EXP_OPTION_HIGH_COMMIT,
+    EXP_OPTION_MAXIMUM_COMMIT,
+    EXP_OPTION_STALL, /* percent of time, waited for memory, that counts as low memory; 0 = never */
     EXP_OPTION_COUNT
 };
+
+/* Value of a threshold that follows from the limit (spec/api.md 6). */
+#define EXP_OPTION_AUTO UINT64_MAX
 
 enum exp_option_result {
     EXP_OPTION_SET,

@@ -228,7 +228,7 @@ static void mend_once(void)
         exp_port_wake(exp_owners.alive);
     }
     while (exp_atomic_load_acquire(exp_owners.alive) != OWNER_ALIVE) {
-        exp_port_wait(exp_owners.alive, OWNER_MENDING);
+        exp_port_wait(exp_owners.alive, OWNER_MENDING, UINT64_MAX);
         exp_port_wake(exp_owners.alive);
     }
 }
@@ -723,6 +723,11 @@ void exp_owner_at_child(struct exp_lock *lock)
         }
     }
     EXP_ASSERT(false);
+}
+
+uint32_t exp_owner_forks(void)
+{
+    return exp_atomic_load(&exp_wdk_generation);
 }
 
 struct exp_owner *exp_owner_first(void)

@@ -188,6 +188,12 @@ void exp_owner_child(void);
  */
 void exp_owner_at_child(struct exp_lock *lock);
 
+/*
+ * How often this process is a copy of another: what has locks of its own compares it with what it
+ * was, after exp_owner_notice, and begins anew when it differs. irql: any.
+ */
+uint32_t exp_owner_forks(void);
+
 /* For verify.h: all owners but the shared one, dead ones too, by ->next. */
 struct exp_owner *exp_owner_first(void);
 

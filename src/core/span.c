@@ -20,6 +20,11 @@
  * pool, node and set do not exist; a span lies in chunks of one node; pages_used + free pages =
  * pages of the pool's chunks.
  *
+ * Conditions: each limit has a gate, which counts the used pages of its pools and knows between
+ * which counts nothing happens. A count that leaves that stretch makes a condition begin or end:
+ * then, and only then, is the system called with the lock held, so that waiters wake and
+ * descriptors change at exactly that page and in that order.
+ *
  * One lock (EXP_RANK_SPAN). Nothing here knows slots, tags or states.
  */
 #include "core/span.h"
@@ -59,6 +64,22 @@ static struct {
     uint32_t visits;  /* atomic, lossy */
 } span_lists;
 
+/* Gate of a pool. */
+static unsigned gate_of(unsigned pool)
+{
+    return pool == EXPOOL_REGION_PAGED;
+}
+
+EXP_STATIC_ASSERT(EXPOOL_REGION_LOW == 1 << EXP_SPAN_LOW_NONPAGED &&
+                      EXPOOL_REGION_HIGH == 1 << EXP_SPAN_HIGH_NONPAGED && EXP_SPAN_LOW_PAGED == 2,
+                  "two bits a gate");
+
+/* Bits EXPOOL_REGION_... of a pool. */
+static uint32_t conditions_of(unsigned pool)
+{
+    return exp_span.conditions >> (2 * gate_of(pool)) & 3;
+}
+
 /*
  * Copy the counts to the statistics region, which nobody here ever reads back.
  */
@@ -74,6 +95,7 @@ static void mirror(void)
         exp_atomic_store(&region->pool[pool].pages_peak, counts->pages_used_peak);
         exp_atomic_store(&region->pool[pool].dirty_pages, counts->pages_dirty);
         exp_atomic_store(&region->pool[pool].failures, counts->failures);
+        exp_atomic_store(&region->pool[pool].conditions, conditions_of(pool));
     }
     exp_atomic_store(&region->purged_pages, exp_span.pages_purged);
     exp_atomic_store(&region->grown_chunks, exp_span.chunks_grown);
@@ -114,6 +136,7 @@ static void list_reset(void)
 bool exp_span_start(void)
 {
     list_reset();
+    exp_span_conditions_renew();
     /* Record 0 is nobody's, so that index 0 means none. */
     return exp_range_table_take(&exp_range.span_table, sizeof(struct exp_span)) != NULL;
 }
@@ -389,10 +412,128 @@ static bool trim_start(struct exp_span *span, size_t pages)
     return true;
 }
 
+/*
+ * Say which conditions of a gate hold, and between which counts that stays so: High below the first
+ * of two counts, Low from the second on, neither between them.
+ */
+static EXP_COLD void gate_judge(unsigned index)
+{
+    struct exp_span_gate *gate = &exp_span.gates[index];
+    uint64_t used = gate->pages_used;
+    uint64_t limit = gate->pages_limit;
+    uint64_t high_end = limit >= gate->pages_high ? limit - gate->pages_high + 1 : 0;
+    uint64_t low_from = limit - gate->pages_low;
+    if (limit == UINT64_MAX) {
+        high_end = UINT64_MAX;
+        low_from = UINT64_MAX;
+    }
+    bool high = used < high_end;
+    bool low = used >= low_from;
+    gate->used_least = low ? low_from : high ? 0 : high_end;
+    gate->used_most = low ? UINT64_MAX : (high ? high_end : low_from) - 1;
+    uint32_t bits = (low ? EXPOOL_REGION_LOW : 0u) | (high ? EXPOOL_REGION_HIGH : 0u);
+    uint32_t former = exp_span.conditions;
+    uint32_t now = (former & ~(UINT32_C(3) << (2 * index))) | bits << (2 * index);
+    if (now == former) {
+        return;
+    }
+    exp_atomic_store_release(&exp_span.conditions, now);
+    exp_port_wake_all(&exp_span.conditions);
+    for (unsigned condition = 2 * index; condition < 2 * index + 2; condition++) {
+        if (((now ^ former) >> condition & 1) != 0) {
+            exp_port_condition(condition, (now >> condition & 1) != 0);
+        }
+    }
+}
+
+/* The gate of a pool after its count has changed. */
+static void gate_count(unsigned pool, uint64_t pages_used)
+{
+    struct exp_span_gate *gate = &exp_span.gates[gate_of(pool)];
+    exp_atomic_store(&gate->pages_used, pages_used);
+    if (EXP_UNLIKELY(pages_used < gate->used_least || pages_used > gate->used_most)) {
+        gate_judge(gate_of(pool));
+    }
+}
+
+/* Thresholds in pages: a share of the limit, at most so many, or what the options say. */
+static void gate_renew(unsigned index)
+{
+    static const struct {
+        enum exp_option limit, low, high;
+        uint64_t low_most, low_share, high_most, high_share, high_of;
+    } rules[2] = {
+        { EXP_OPTION_NONPAGED_LIMIT,
+          EXP_OPTION_LOW_NONPAGED,
+          EXP_OPTION_HIGH_NONPAGED,
+          2048,
+          3,
+          5120,
+          1,
+          2 },
+        { EXP_OPTION_PAGED_LIMIT,
+          EXP_OPTION_LOW_PAGED,
+          EXP_OPTION_HIGH_PAGED,
+          7680,
+          5,
+          15360,
+          2,
+          5 },
+    };
+    struct exp_span_gate *gate = &exp_span.gates[index];
+    uint64_t limit = exp_option_value(rules[index].limit);
+    uint64_t low = exp_option_value(rules[index].low);
+    uint64_t high = exp_option_value(rules[index].high);
+    bool unlimited = limit == UINT64_MAX;
+    limit >>= EXP_PAGE_SHIFT;
+    low = low != EXP_OPTION_AUTO ? low >> EXP_PAGE_SHIFT
+                                 : exp_min(rules[index].low_most, limit / rules[index].low_share);
+    high = high != EXP_OPTION_AUTO
+               ? (high >> EXP_PAGE_SHIFT) + ((high & EXP_PAGE_MASK) != 0)
+               : exp_min(rules[index].high_most,
+                         limit * rules[index].high_share / rules[index].high_of);
+    low = exp_min(low, limit);
+    exp_atomic_store(&gate->pages_limit, unlimited ? UINT64_MAX : limit);
+    exp_atomic_store(&gate->pages_low, low);
+    exp_atomic_store(&gate->pages_high, exp_max(high, low + 1));
+    gate_judge(index);
+}
+
+void exp_span_conditions_renew(void)
+{
+    exp_lock_acquire(&exp_span.lock);
+    gate_renew(0);
+    gate_renew(1);
+    leave();
+}
+
+void exp_span_conditions_tell(void)
+{
+    exp_lock_acquire(&exp_span.lock);
+    for (unsigned condition = 0; condition < EXP_SPAN_CONDITIONS; condition++) {
+        exp_port_condition(condition, (exp_span.conditions >> condition & 1) != 0);
+    }
+    exp_lock_release(&exp_span.lock);
+}
+
+size_t exp_span_pages_free(unsigned pool)
+{
+    const struct exp_span_gate *gate = &exp_span.gates[gate_of(pool)];
+    uint64_t limit = exp_atomic_load(&gate->pages_limit);
+    uint64_t used = exp_atomic_load(&gate->pages_used);
+    return limit == UINT64_MAX ? SIZE_MAX : limit > used ? (size_t)(limit - used) : 0;
+}
+
+size_t exp_span_low_pages(unsigned pool)
+{
+    return (size_t)exp_atomic_load(&exp_span.gates[gate_of(pool)].pages_low);
+}
+
 static void count_used(unsigned pool, size_t pages)
 {
     struct exp_span_counts *counts = &exp_span.counts[pool];
     counts->pages_used += pages;
+    gate_count(pool, exp_span.gates[gate_of(pool)].pages_used + pages);
     if (counts->pages_used > counts->pages_used_peak) {
         counts->pages_used_peak = counts->pages_used;
     }
@@ -445,7 +586,7 @@ struct exp_span *exp_span_take_aligned(unsigned node, unsigned pool, size_t page
         }
         /* What is being given back by another thread may be what is missing. */
         exp_lock_release(&exp_span.lock);
-        exp_port_wait(&span_lists.purging, purging);
+        exp_port_wait(&span_lists.purging, purging, UINT64_MAX);
         exp_port_wake(&span_lists.purging);
         exp_lock_acquire(&exp_span.lock);
         span = take_locked(node, pool, pages, alignment);
@@ -467,6 +608,7 @@ void exp_span_give(struct exp_span *span)
     unsigned bin = (unsigned)span->pool << EXP_CLASS_BITS | EXP_CLASS_FREED;
     exp_range_map_set(span->page, span->pages, exp_range_entry(span->class_index, bin));
     exp_span.counts[span->pool].pages_used -= span->pages;
+    gate_count(span->pool, exp_span.gates[gate_of(span->pool)].pages_used - span->pages);
     span->zero = false;
     put_merged(span);
     mirror();
@@ -582,6 +724,11 @@ void exp_span_child(void)
         }
     }
     span_lists.purging = 0;
+    const struct exp_span_counts *counts = exp_span.counts;
+    gate_count(EXPOOL_REGION_NONPAGED, counts[0].pages_used + counts[1].pages_used);
+    gate_count(EXPOOL_REGION_PAGED, counts[2].pages_used);
+    gate_judge(0);
+    gate_judge(1);
     for (unsigned pool = 0; pool < 3; pool++) {
         exp_span.counts[pool].pages_dirty = 0;
     }
@@ -616,18 +763,4 @@ struct exp_link *exp_span_dirty(void)
 struct exp_link *exp_span_unused(void)
 {
     return &span_lists.unused;
-}
-
-size_t exp_span_pages_free(unsigned pool)
-{
-    bool paged = pool == 2;
-    uint64_t limit = exp_option_value(paged ? EXP_OPTION_PAGED_LIMIT : EXP_OPTION_NONPAGED_LIMIT);
-    return limit == UINT64_MAX ? SIZE_MAX : pages_left(pool);
-}
-
-size_t exp_span_low_pages(unsigned pool)
-{
-    bool paged = pool == 2;
-    uint64_t limit = exp_option_value(paged ? EXP_OPTION_PAGED_LIMIT : EXP_OPTION_NONPAGED_LIMIT);
-    return (size_t)exp_min((paged ? 30u : 8u) << 20, limit / (paged ? 5 : 3)) >> EXP_PAGE_SHIFT;
 }

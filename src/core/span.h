@@ -65,9 +65,30 @@ struct exp_span_counts {
     uint64_t failures; /* requests for pages refused */
 };
 
+/* Bits of exp_span.conditions and numbers of exp_port_condition; event.h counts on from here. */
+enum exp_span_condition {
+    EXP_SPAN_LOW_NONPAGED,
+    EXP_SPAN_HIGH_NONPAGED,
+    EXP_SPAN_LOW_PAGED,
+    EXP_SPAN_HIGH_PAGED,
+    EXP_SPAN_CONDITIONS
+};
+
+/* What a limit leaves to the pools under it: gate 0 both nonpaged pools, gate 1 the paged one. */
+struct exp_span_gate {
+    uint64_t pages_used;  /* atomic; written under the span lock: sum over its pools */
+    uint64_t pages_limit; /* these three atomic, from the options; UINT64_MAX = unlimited */
+    uint64_t pages_low;   /* Low holds while no more pages than this are free */
+    uint64_t pages_high;  /* High holds while no fewer than this are free */
+    uint64_t used_least;  /* under the span lock: while pages_used stays between these two, both */
+    uint64_t used_most;   /* included, no condition begins or ends */
+};
+
 struct exp_span_state {
     struct exp_lock lock; /* EXP_RANK_SPAN, IRQL <= DISPATCH: all spans, chunks, tails */
     struct exp_span_counts counts[3];
+    struct exp_span_gate gates[2];
+    uint32_t conditions; /* atomic, written under the lock; waiters sleep on it */
     uint64_t pages_purged;
     uint64_t chunks_grown;
     uint64_t fail_request;               /* the nth request from now fails; 0 = off */
@@ -150,10 +171,21 @@ EXP_MUST_USE bool exp_span_extend(struct exp_span *span, size_t more_pages);
  */
 void exp_span_purge(bool all);
 
-/* Pages that the limit of a pool leaves; SIZE_MAX: unlimited. irql: <= DISPATCH; locks: none. */
+/*
+ * Read limits and thresholds from the options again, and say which conditions hold now.
+ *
+ *   locks     takes the span lock
+ *   source    spec/api.md 6; docs/decisions/0010-events.md
+ */
+void exp_span_conditions_renew(void);
+
+/* Tell the port each condition as it is. locks: takes the span lock. */
+void exp_span_conditions_tell(void);
+
+/* Pages that the limit of a pool leaves; SIZE_MAX = unlimited. irql: any; locks: none. */
 size_t exp_span_pages_free(unsigned pool);
 
-/* Free pages at or below which a pool's low condition holds. irql: <= DISPATCH; locks: none. */
+/* Free pages at which a pool's Low condition begins. irql: any; locks: none. */
 size_t exp_span_low_pages(unsigned pool);
 
 /* What a slow path does now and then: looks at the clock, purges what is old. */

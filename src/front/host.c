@@ -50,6 +50,7 @@ EXP_EXPORT int expool_set(const char *name, const char *value)
     }
     if (started) {
         exp_owner_notice();
+        exp_span_conditions_renew();
         exp_tag_publish_options();
     }
     return 0;

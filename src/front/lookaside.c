@@ -122,7 +122,7 @@ static void chain_leave(list_type *list)
         uint32_t turn = exp_atomic_load(&exp_lookaside.turn);
         exp_lookaside.waiting = true;
         chain_release();
-        exp_port_wait(&exp_lookaside.turn, turn);
+        exp_port_wait(&exp_lookaside.turn, turn, UINT64_MAX);
         chain_acquire();
     }
     LIST_ENTRY *next = list->ListEntry.Flink;

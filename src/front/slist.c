@@ -77,7 +77,7 @@ EXP_EXPORT ULONG exp_wdk_slist_wait(PSLIST_HEADER head)
         }
         uint32_t waited = seen | EXP_WDK_SLIST_WAITED;
         if (held_here(seen) && (seen == waited || exp_atomic_try_acquire(state, seen, waited))) {
-            exp_port_wait(state, waited);
+            exp_port_wait(state, waited, UINT64_MAX);
         }
     }
 }

@@ -10,6 +10,8 @@
 /* Numbers that the kernel may give to NUMA nodes. */
 #define EXP_LINUX_NODE_IDS 1024
 
+struct exp_port_memory;
+
 /* Read EXPOOL_OPTIONS, once; an unknown name or a bad value ends the process with status 2. */
 void exp_linux_options_read(void);
 
@@ -31,6 +33,19 @@ int exp_linux_open(const char *name);
  */
 uint32_t exp_linux_nodes_parse(const char *list, uint16_t *ids, uint32_t most);
 uint32_t exp_linux_nodes_read(const char *file_name, uint16_t *ids, uint32_t most);
+
+/*
+ * Give a descriptor as high a number as the limit allows, so that small ones stay the program's;
+ * closed by exec. Returns the new one, or the old one when there is no other.
+ */
+int exp_linux_move_up(int file);
+
+/*
+ * exp_port_memory, with the system's files under root ("" = the system's own).
+ *
+ *   source   docs/decisions/0010-events.md
+ */
+bool exp_linux_memory(const char *root, struct exp_port_memory *memory);
 
 /* Write all of text to a descriptor. */
 void exp_linux_write(int file, const char *text, size_t length);

@@ -16,6 +16,8 @@
 #include <expool/port.h>
 #include <expool/region.h>
 
+#include "linux/linux.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -39,8 +41,7 @@ static struct {
     unsigned char committed[REGION_STEPS_MAX]; /* a step: 1 = has memory */
 } region = { .file = -1 };
 
-/* As high a descriptor as the limit allows, so that small numbers stay the program's. */
-static int move_up(int file)
+int exp_linux_move_up(int file)
 {
     struct rlimit limit;
     int first = REGION_FILE_FIRST;
@@ -71,7 +72,7 @@ static int make_file(size_t bytes)
         return -1;
     }
     (void)fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-    return move_up(file);
+    return exp_linux_move_up(file);
 }
 
 /* Map a file, or private memory, at a fixed address or anywhere. */

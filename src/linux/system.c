@@ -18,6 +18,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -34,6 +35,9 @@ enum {
     SYSTEM_FRAMES = 13,
     SYSTEM_ENVIRONMENT_BYTES = 32768
 };
+
+#define SYSTEM_SECOND_NS       UINT64_C(1000000000)
+#define SYSTEM_SECONDS_TO_1970 UINT64_C(11644473600) /* from the first day of 1601, UTC */
 
 _Thread_local struct exp_owner *exp_linux_owner = &exp_owner_none;
 
@@ -82,10 +86,20 @@ void exp_linux_fork_notice(void)
     (void)pthread_atfork(NULL, NULL, exp_owner_child);
 }
 
-void exp_port_wait(uint32_t *word, uint32_t value)
+void exp_port_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
 {
     int saved = errno;
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+    struct timespec timeout = {
+        .tv_sec = (time_t)(timeout_ns / SYSTEM_SECOND_NS),
+        .tv_nsec = (long)(timeout_ns % SYSTEM_SECOND_NS),
+    };
+    syscall(SYS_futex,
+            word,
+            FUTEX_WAIT_PRIVATE,
+            value,
+            timeout_ns == UINT64_MAX ? NULL : &timeout,
+            NULL,
+            0);
     errno = saved;
 }
 
@@ -96,11 +110,33 @@ void exp_port_wake(uint32_t *word)
     errno = saved;
 }
 
+void exp_port_wake_all(uint32_t *word)
+{
+    int saved = errno;
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    errno = saved;
+}
+
 uint64_t exp_port_clock_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t exp_port_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * SYSTEM_SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+uint64_t exp_port_time_100ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return ((uint64_t)now.tv_sec + SYSTEM_SECONDS_TO_1970) * (SYSTEM_SECOND_NS / 100) +
+           (uint64_t)now.tv_nsec / 100;
 }
 
 /* A mix over a counter that starts at the seed: the same seed, the same numbers. */

@@ -24,7 +24,8 @@
  * and with one for all of them together. A call that fails by script has changed nothing (but
  * see decommit).
  *
- * Waiting. With one thread nobody else can change the word: a wait that would sleep is a deadlock.
+ * Waiting. With one thread nobody else can change the word, save by the hook of sim_on_wait: a wait
+ * that would sleep for ever is a deadlock, one with a timeout lets the clock run as far.
  *
  * There are no locks: one thread. What it refuses to do: run processors in parallel.
  */
@@ -79,6 +80,7 @@ static struct {
     uint64_t seed;
     uint64_t random_state;
     uint64_t clock_ms;
+    uint64_t clock_rest_ns; /* below a millisecond */
     size_t arena_bytes;
     unsigned char *arena; /* NULL until the first reserve */
     size_t arena_used_bytes;
@@ -104,6 +106,11 @@ static struct {
     uint64_t failures;
     enum sim_call failure_last;
     void (*stop_hook)(const char *report, size_t length);
+    void (*wait_hook)(uint32_t *word);
+    bool memory_known;
+    struct exp_port_memory memory;
+    uint32_t conditions;
+    uint32_t conditions_told;
     struct sim_processor processor[SIM_PROCESSORS];
 } sim = {
     .seed = 1,
@@ -128,6 +135,9 @@ static const char *const call_names[SIM_CALL_COUNT] = {
     [SIM_STOP] = "stop",         [SIM_OWNER_SET] = "owner_set",
     [SIM_DESCRIBE] = "describe", [SIM_NODES] = "nodes",
     [SIM_BIND] = "bind",         [SIM_SETTLE] = "settle",
+    [SIM_WAKE_ALL] = "wake_all",
+    [SIM_CLOCK_NS] = "clock_ns", [SIM_TIME] = "time_100ns",
+    [SIM_MEMORY] = "memory",     [SIM_CONDITION] = "condition",
 };
 
 _Noreturn static void complain(const char *words, ...)
@@ -347,6 +357,27 @@ const void *sim_region(void)
 void sim_clock_advance_ms(uint64_t ms)
 {
     sim.clock_ms += ms;
+}
+
+void sim_on_wait(void (*hook)(uint32_t *word))
+{
+    sim.wait_hook = hook;
+}
+
+void sim_memory_set(const struct exp_port_memory *memory)
+{
+    sim.memory_known = memory != NULL;
+    sim.memory = memory != NULL ? *memory : (struct exp_port_memory){0};
+}
+
+uint32_t sim_conditions(void)
+{
+    return sim.conditions;
+}
+
+uint32_t sim_conditions_told(void)
+{
+    return sim.conditions_told;
 }
 
 void sim_processor_set(uint32_t processor)
@@ -635,14 +666,27 @@ bool exp_port_wipe(void *address, size_t bytes)
     return true;
 }
 
-void exp_port_wait(uint32_t *word, uint32_t value)
+static void clock_advance_ns(uint64_t ns)
+{
+    sim.clock_rest_ns += ns % 1000000;
+    sim.clock_ms += ns / 1000000 + sim.clock_rest_ns / 1000000;
+    sim.clock_rest_ns %= 1000000;
+}
+
+void exp_port_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
 {
     fails(SIM_WAIT);
     if (sim_processor_current->pins != 0) {
         complain("a pinned processor waits");
     }
-    if (*word == value) {
+    if (*word == value && sim.wait_hook != NULL) {
+        sim.wait_hook(word);
+    }
+    if (*word == value && timeout_ns == UINT64_MAX) {
         complain("deadlock: wait(%p == %u) and nobody can wake it", (void *)word, value);
+    }
+    if (*word == value) {
+        clock_advance_ns(timeout_ns);
     }
 }
 
@@ -652,6 +696,45 @@ void exp_port_wake(uint32_t *word)
         complain("wake(NULL)");
     }
     fails(SIM_WAKE);
+}
+
+void exp_port_wake_all(uint32_t *word)
+{
+    if (word == NULL) {
+        complain("wake_all(NULL)");
+    }
+    fails(SIM_WAKE_ALL);
+}
+
+uint64_t exp_port_clock_ns(void)
+{
+    fails(SIM_CLOCK_NS);
+    return sim.clock_ms * 1000000 + sim.clock_rest_ns;
+}
+
+uint64_t exp_port_time_100ns(void)
+{
+    fails(SIM_TIME);
+    return UINT64_C(133000000000000000) + sim.clock_ms * 10000 + sim.clock_rest_ns / 100;
+}
+
+bool exp_port_memory(struct exp_port_memory *memory)
+{
+    fails(SIM_MEMORY);
+    if (sim.memory_known) {
+        *memory = sim.memory;
+    }
+    return sim.memory_known;
+}
+
+void exp_port_condition(unsigned index, bool holds)
+{
+    fails(SIM_CONDITION);
+    if (index >= 32) {
+        complain("condition(%u)", index);
+    }
+    sim.conditions_told |= UINT32_C(1) << index;
+    sim.conditions = (sim.conditions & ~(UINT32_C(1) << index)) | (uint32_t)holds << index;
 }
 
 uint64_t exp_port_clock_ms(void)

@@ -34,7 +34,12 @@ enum sim_call {
     SIM_CALL_FALLIBLE,
     SIM_WAIT = SIM_CALL_FALLIBLE,
     SIM_WAKE,
+    SIM_WAKE_ALL,
     SIM_CLOCK,
+    SIM_CLOCK_NS,
+    SIM_TIME,
+    SIM_MEMORY,
+    SIM_CONDITION,
     SIM_RANDOM,
     SIM_NODE,
     SIM_NODES,
@@ -89,8 +94,21 @@ void *sim_reserved_lowest(void);
 /* The statistics region, NULL before exp_port_region. */
 const void *sim_region(void);
 
-/* The clock obeys. */
+/* The clock obeys; a wait that times out moves it, real time goes with it. */
 void sim_clock_advance_ms(uint64_t ms);
+
+/*
+ * What another thread would do while this one waits: called instead of sleeping. The wait goes on,
+ * so the hook must change the word, or the wait must have a timeout. NULL: nobody else is there.
+ */
+void sim_on_wait(void (*hook)(uint32_t *word));
+
+/* What exp_port_memory answers from now on; NULL: nothing is known, as at the start. */
+void sim_memory_set(const struct exp_port_memory *memory);
+
+/* What exp_port_condition said last of each condition, as bits, and of which it spoke at all. */
+uint32_t sim_conditions(void);
+uint32_t sim_conditions_told(void);
 
 /* Become another processor (0 .. SIM_PROCESSORS - 1); tell which one runs. */
 void sim_processor_set(uint32_t processor);

@@ -124,7 +124,13 @@ static void clock_body(void)
     CHECK_EQUAL(exp_port_node(), 1);
     CHECK(!sim_processor_owned(3));
     uint32_t word = 4;
-    exp_port_wait(&word, 5); /* what it waits for has happened already */
+    exp_port_wait(&word, 5, UINT64_MAX); /* what it waits for has happened already */
+    uint64_t start_ns = exp_port_clock_ns();
+    uint64_t real = exp_port_time_100ns();
+    exp_port_wait(&word, 4, 2500000); /* nobody comes: the time passes */
+    CHECK_EQUAL(exp_port_clock_ns(), start_ns + 2500000);
+    CHECK_EQUAL(exp_port_time_100ns(), real + 25000);
+    CHECK_EQUAL(exp_port_clock_ms(), start + 79);
     sim_check_rest();
 }
 
@@ -214,14 +220,14 @@ static void breach_pin_left(void)
 static void breach_wait_forever(void)
 {
     uint32_t word = 5;
-    exp_port_wait(&word, 5);
+    exp_port_wait(&word, 5, UINT64_MAX);
 }
 
 static void breach_wait_pinned(void)
 {
     uint32_t word = 4;
     exp_port_pin();
-    exp_port_wait(&word, 5);
+    exp_port_wait(&word, 5, UINT64_MAX);
 }
 
 static void breach_stop(void)
