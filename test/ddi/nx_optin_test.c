@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An image with POOL_NX_OPTIN (api 82, 83, 85): the names follow ExInitializeDriverRuntime.
+ * An image with POOL_NX_OPTIN (api 82, 83, 85, 86): the names follow ExInitializeDriverRuntime.
  *
  * The order of the tests matters: the first one looks before the routine is called, as a driver's
  * DriverEntry would.
@@ -61,9 +61,31 @@ static void test_optin_names_are_no_execute_after_initialization(void)
     check_zero_wrapper();
 }
 
+/* The type of a nonpaged lookaside list that is initialized with these flags. */
+static POOL_TYPE lookaside_type(ULONG flags)
+{
+    static NPAGED_LOOKASIDE_LIST list;
+    POOL_TYPE type;
+
+    ExInitializeNPagedLookasideList(&list, NULL, NULL, flags, 64, 'nItO', 0);
+    type = list.L.Type;
+    ExDeleteNPagedLookasideList(&list);
+    return type;
+}
+
+static void test_optin_lookaside_lists_are_no_execute(void)
+{
+    DDI_EQUAL(512, ExDefaultNonPagedPoolType);
+    DDI_EQUAL(512, lookaside_type(0));
+    DDI_EQUAL(528, lookaside_type(POOL_RAISE_IF_ALLOCATION_FAILURE));
+    ExDefaultNonPagedPoolType = NonPagedPoolExecute;
+    DDI_EQUAL(0, lookaside_type(0));
+}
+
 static const struct ddi_test tests[] = {
     DDI_TEST("82,83", test_optin_names_are_executable_before_initialization),
     DDI_TEST("82,83,85", test_optin_names_are_no_execute_after_initialization),
+    DDI_TEST("86", test_optin_lookaside_lists_are_no_execute),
 };
 
 DDI_MAIN(tests)
