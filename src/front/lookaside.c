@@ -91,6 +91,7 @@ static void mend(void)
 
 static void chain_acquire(void)
 {
+    exp_owner_notice(); /* a fork that the port did not tell of */
     (void)exp_wdk_slist_acquire(&exp_lookaside.lock);
     if (EXP_UNLIKELY(exp_lookaside.generation != exp_atomic_load(&exp_wdk_generation))) {
         mend();

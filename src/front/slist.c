@@ -70,6 +70,7 @@ EXP_EXPORT ULONG exp_wdk_slist_wait(PSLIST_HEADER head)
         }
         exp_atomic_pause();
     }
+    exp_owner_notice(); /* a fork that the port did not tell of */
     for (;;) {
         uint32_t seen = exp_atomic_load(state);
         if (come_in(head, seen, EXP_WDK_SLIST_WAITED, &depth)) {
