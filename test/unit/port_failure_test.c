@@ -5,8 +5,8 @@
  * The script is drawn from a fixed seed: all doors, pools and sizes, four processors that come
  * and go, trims, and a clock that makes free pages old. It is replayed in a forked child for each
  * fallible call that it makes, the nth of them failing in the nth replay; then with bursts of
- * failures, with a port that refuses every decommit, with little memory, and as the copy of a
- * process.
+ * failures, with a port that refuses every decommit, with little memory, as the copy of a process,
+ * and some of all that on a machine of several NUMA nodes.
  *
  * In each replay the naive model (fuzz/model.h) goes along. A request may say NULL only while a
  * call fails, and only for a call that brings memory; right after a failure and at the end the
@@ -28,6 +28,7 @@
 
 #define OPERATIONS     2500u
 #define PROCESSORS     4u
+#define NODES          3u
 #define LIVE_MAX       1200u
 #define LIVE_BYTES_MAX ((uint64_t)24 << 20)
 #define SEED           UINT64_C(20240229)
@@ -49,6 +50,7 @@ struct replay {
     bool copy_told;    /* exp_port_wipe never succeeds, so the copy is told */
     bool refuse;       /* every decommit is refused */
     size_t pages_max;  /* of memory; 0 = all */
+    uint32_t nodes;    /* NUMA nodes, processors in turn on each; 0 = one */
 };
 
 /* What it tells, in memory that parent and child share. */
@@ -188,6 +190,12 @@ static void replay_script(const struct replay *replay)
     model_start(&model, SEED, 0);
     sim_start(SEED, SIM_ARENA_BYTES_DEFAULT);
     sim_decommit_refuse(replay->refuse);
+    if (replay->nodes != 0) {
+        sim_nodes(replay->nodes);
+    }
+    for (uint32_t processor = 0; processor < SIM_PROCESSORS && replay->nodes != 0; processor++) {
+        sim_processor_node_set(processor, processor % replay->nodes);
+    }
     short_of_memory = replay->pages_max != 0;
     sim_memory_limit(replay->pages_max != 0 ? replay->pages_max : SIZE_MAX);
     sim_fail_any(replay->fail_first, replay->fail_first != 0 ? replay->fail_count : 0);
@@ -227,6 +235,10 @@ static void replay_script(const struct replay *replay)
 static bool replay_named(const char *what, uint64_t number, struct replay *replay)
 {
     *replay = (struct replay){0};
+    if (strncmp(what, "nodes-", 6) == 0) { /* the same with several NUMA nodes */
+        replay->nodes = NODES;
+        what += 6;
+    }
     if (strcmp(what, "plain") == 0) {
         return true;
     }
@@ -354,6 +366,35 @@ static void test_copy_of_process_goes_on(void)
     }
 }
 
+static void test_several_nodes_nothing_is_lost(void)
+{
+    if (!replay_run("nodes-plain", 0)) {
+        return;
+    }
+    CHECK_EQUAL(outcome->refused, 0);
+    CHECK(outcome->calls[SIM_NODE] != 0);
+    CHECK(outcome->calls[SIM_BIND] >= NODES);
+    uint64_t calls = outcome->calls_fallible;
+    uint64_t refused = 0;
+    for (uint64_t nth = 1; nth <= calls; nth += 5 * STRIDE) {
+        if (replay_run("nodes-call", nth)) {
+            CHECK_EQUAL(outcome->failures, 1);
+        }
+    }
+    for (uint32_t at = 1; at <= OPERATIONS; at += 250) {
+        replay_run("nodes-burst", at);
+        replay_run("nodes-wiped", at);
+        replay_run("nodes-told", at);
+    }
+    for (size_t pages = 64; pages <= 8192; pages *= 2) {
+        if (replay_run("nodes-pages", pages)) {
+            refused += outcome->refused;
+        }
+    }
+    CHECK(refused != 0);
+    replay_run("nodes-refuse", 0);
+}
+
 int main(int count, char **words)
 {
     outcome = mmap(NULL, sizeof(*outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
@@ -380,5 +421,6 @@ int main(int count, char **words)
     RUN(test_decommit_refused_always_zero_promise_holds);
     RUN(test_little_memory_refuses_and_recovers);
     RUN(test_copy_of_process_goes_on);
+    RUN(test_several_nodes_nothing_is_lost);
     return unit_end();
 }
