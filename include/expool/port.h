@@ -183,6 +183,15 @@ _Noreturn void exp_port_stop(const struct expool_stop *stop, const char *name);
  */
 size_t exp_port_describe(const void *caller, char *text, size_t size);
 
+/*
+ * Show debug output: a line, or what DbgPrint was given.
+ *
+ *   text, bytes   printable; need not end in a line end or a NUL. Shown whole, not mixed with
+ *                 another thread's
+ *   irql          any; allocates nothing
+ */
+void exp_port_print(const char *text, size_t bytes);
+
 #ifdef EXP_PORT_HEADER
 #include EXP_PORT_HEADER
 #endif

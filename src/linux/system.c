@@ -38,6 +38,9 @@ enum {
 
 #define SYSTEM_SECOND_NS       UINT64_C(1000000000)
 #define SYSTEM_SECONDS_TO_1970 UINT64_C(11644473600) /* from the first day of 1601, UTC */
+/* Where a machine is no longer small, and where it is large; our numbers (MmQuerySystemSize). */
+#define SYSTEM_MEDIUM_BYTES (UINT64_C(1) << 30)
+#define SYSTEM_LARGE_BYTES  (UINT64_C(4) << 30)
 
 _Thread_local struct exp_owner *exp_linux_owner = &exp_owner_none;
 
@@ -162,6 +165,27 @@ void exp_linux_write(int file, const char *text, size_t length)
         text += written;
         length -= (size_t)written;
     }
+}
+
+void exp_port_print(const char *text, size_t bytes)
+{
+    int saved = errno;
+    exp_linux_write(STDERR_FILENO, text, bytes);
+    errno = saved;
+}
+
+/* MM_SYSTEMSIZE of wdm.h, which only the front may see: 0 small, 1 medium, 2 large. */
+EXP_EXPORT unsigned MmQuerySystemSize(void)
+{
+    int saved = errno;
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page_bytes = sysconf(_SC_PAGESIZE);
+    uint64_t bytes = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 0;
+    errno = saved;
+    if (bytes < SYSTEM_MEDIUM_BYTES) {
+        return 0;
+    }
+    return bytes < SYSTEM_LARGE_BYTES ? 1 : 2;
 }
 
 static void json_words(struct exp_text *text, const char *words)

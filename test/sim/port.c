@@ -46,6 +46,7 @@
 #define PAGE ((size_t)4096)
 #define WIPES_MAX 64u
 #define RESERVATIONS_MAX 64u
+#define PRINTED_BYTES 1024u
 #define GARBAGE_LOST 0xdd
 #define GARBAGE_REFUSED 0xdb
 
@@ -111,6 +112,7 @@ static struct {
     struct exp_port_memory memory;
     uint32_t conditions;
     uint32_t conditions_told;
+    char printed[PRINTED_BYTES]; /* what exp_port_print showed last */
     struct sim_processor processor[SIM_PROCESSORS];
 } sim = {
     .seed = 1,
@@ -138,6 +140,7 @@ static const char *const call_names[SIM_CALL_COUNT] = {
     [SIM_WAKE_ALL] = "wake_all",
     [SIM_CLOCK_NS] = "clock_ns", [SIM_TIME] = "time_100ns",
     [SIM_MEMORY] = "memory",     [SIM_CONDITION] = "condition",
+    [SIM_PRINT] = "print",
 };
 
 _Noreturn static void complain(const char *words, ...)
@@ -875,4 +878,19 @@ size_t exp_port_describe(const void *caller, char *text, size_t size)
         return 0;
     }
     return (size_t)length < size ? (size_t)length : size - 1;
+}
+
+void exp_port_print(const char *text, size_t bytes)
+{
+    fails(SIM_PRINT);
+    if (bytes >= sizeof(sim.printed)) {
+        complain("exp_port_print of more than anybody has to say");
+    }
+    memcpy(sim.printed, text, bytes);
+    sim.printed[bytes] = '\0';
+}
+
+const char *sim_printed(void)
+{
+    return sim.printed;
 }

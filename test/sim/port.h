@@ -46,6 +46,7 @@ enum sim_call {
     SIM_BIND,
     SIM_STOP,
     SIM_DESCRIBE,
+    SIM_PRINT,
     SIM_CALL_COUNT
 };
 
@@ -146,6 +147,9 @@ void sim_child(void);
 
 /* Catch exp_port_stop: the hook must leave by longjmp. NULL: print the report and abort. */
 void sim_on_stop(void (*hook)(const char *report, size_t length));
+
+/* What the last exp_port_print showed, NUL-terminated; "" before the first. */
+const char *sim_printed(void);
 
 /* Complain unless no processor is pinned. */
 void sim_check_rest(void);
