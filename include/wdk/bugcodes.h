@@ -10,6 +10,7 @@
 /* clang-format off */
 #define IRQL_NOT_GREATER_OR_EQUAL                 0x00000009u
 #define IRQL_NOT_LESS_OR_EQUAL                    0x0000000Au
+#define SPIN_LOCK_NOT_OWNED                       0x00000010u
 #define BAD_POOL_HEADER                           0x00000019u
 #define KMODE_EXCEPTION_NOT_HANDLED               0x0000001Eu
 #define QUOTA_UNDERFLOW                           0x00000021u

@@ -280,18 +280,6 @@ constexpr PWCH exp_wdk_unconst(const WCHAR *text)
 #endif
 #endif
 
-/* In checked driver code (DBG=1) a false assertion traps; otherwise it is not evaluated. */
-#if defined(DBG) && DBG
-#define NT_ASSERT(e) ((e) ? (void)0 : __builtin_trap())
-#else
-#define NT_ASSERT(e) ((void)0)
-#endif
-#define KdPrint(arguments)   ((void)0) /* there is no kernel debugger to print to */
-#define KdPrintEx(arguments) ((void)0)
-#define ASSERT(e)            NT_ASSERT(e)
-#define ASSERTMSG(text, e)   NT_ASSERT(e)
-#define NT_VERIFY(e)         ((e) ? TRUE : (__builtin_trap(), FALSE))
-
 C_ASSERT(sizeof(CHAR) == 1 && sizeof(USHORT) == 2 && sizeof(WCHAR) == 2);
 C_ASSERT(sizeof(LONG) == 4 && sizeof(ULONG) == 4 && sizeof(NTSTATUS) == 4);
 C_ASSERT(sizeof(LONGLONG) == 8 && sizeof(ULONG64) == 8 && sizeof(LARGE_INTEGER) == 8);

@@ -12,6 +12,7 @@
 #define EXP_WDK_NTIFS_H
 
 #include "ntddk.h"
+#include "wdmfsrtl.h"
 
 #ifdef __cplusplus
 extern "C" {

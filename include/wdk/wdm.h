@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a driver sees of the system: constants, types and macros around the pool, IRQL, lists and
- * memory words. The pool itself is wdmpool.h, lookaside structures are wdmlook.h; driver code
- * includes this file, ntddk.h or ntifs.h and none of the pieces.
+ * What a driver sees of the system. Here: constants, pages, IRQL, lists. The rest is in pieces:
+ * wdmpool.h the pool, wdmlook.h lookaside lists, wdmevent.h events, wdmsync.h locks, wdmrtl.h
+ * memory words, strings and debug output, wdmseh.h exceptions. Driver code includes this file,
+ * ntddk.h or ntifs.h and none of the pieces.
  *
  * Only what can be had is declared: a routine that the library does not have yet is missing here,
  * so that its use fails at compile time and not in front of a user.
@@ -78,9 +79,6 @@ typedef enum _MM_SYSTEM_SIZE {
     MmLargeSystem = 2
 } MM_SYSTEMSIZE;
 
-/* A process object is the host interface's struct expool_process. source: product.md 4 */
-typedef struct expool_process EPROCESS, *PEPROCESS;
-
 /* ---- pages ----------------------------------------------------------------------------------- */
 
 #define PAGE_ALIGN(address)   ((PVOID)ALIGN_DOWN_BY(address, PAGE_SIZE))
@@ -136,26 +134,6 @@ KIRQL KeRaiseIrqlToDpcLevel(VOID);
 /* Pageable code asserts its IRQL in checked drivers. */
 #define PAGED_CODE()        NT_ASSERT(KeGetCurrentIrql() <= APC_LEVEL)
 #define PAGED_CODE_LOCKED() ((void)0)
-#define YieldProcessor()    __asm__ __volatile__("" ::: "memory")
-
-/* ---- memory words ---------------------------------------------------------------------------- */
-
-#define RtlCopyMemory(to, from, bytes)  __builtin_memcpy((to), (from), (bytes))
-#define RtlMoveMemory(to, from, bytes)  __builtin_memmove((to), (from), (bytes))
-#define RtlFillMemory(to, bytes, value) __builtin_memset((to), (value), (bytes))
-#define RtlZeroMemory(to, bytes)        __builtin_memset((to), 0, (bytes))
-#define RtlEqualMemory(a, b, bytes)     (__builtin_memcmp((a), (b), (bytes)) == 0)
-#define RtlCopyBytes                    RtlCopyMemory
-#define RtlZeroBytes                    RtlZeroMemory
-#define RtlFillBytes                    RtlFillMemory
-
-/* Zero memory that is dead afterwards: the compiler must not drop it. */
-static inline PVOID RtlSecureZeroMemory(PVOID to, SIZE_T bytes)
-{
-    __builtin_memset(to, 0, bytes);
-    __asm__ __volatile__("" : : "r"(to) : "memory");
-    return to;
-}
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
@@ -234,32 +212,32 @@ static inline PSINGLE_LIST_ENTRY PopEntryList(PSINGLE_LIST_ENTRY ListHead)
     return entry;
 }
 
-/* ---- interlocked ----------------------------------------------------------------------------- */
+/* ---- the machine ----------------------------------------------------------------------------- */
 
-/* Full barriers, as documented. Increment and decrement return the new value, the others the old.
+/*
+ * How large the machine is, for those who size their tables by it.
+ *
+ *   returns     by physical memory: MmSmallSystem below 1 GiB, MmLargeSystem from 4 GiB up, else
+ *               MmMediumSystem; the same answer every time
+ *   irql        any
+ *   source      api.md 2.12; MmQuerySystemSize page, which names no numbers
  */
-#define InterlockedIncrement(target)   ((LONG)__atomic_add_fetch((target), 1, __ATOMIC_SEQ_CST))
-#define InterlockedDecrement(target)   ((LONG)__atomic_sub_fetch((target), 1, __ATOMIC_SEQ_CST))
-#define InterlockedIncrement64(target) ((LONGLONG)__atomic_add_fetch((target), 1, __ATOMIC_SEQ_CST))
-#define InterlockedDecrement64(target) ((LONGLONG)__atomic_sub_fetch((target), 1, __ATOMIC_SEQ_CST))
-#define InterlockedExchange(target, value)                                                         \
-    ((LONG)__atomic_exchange_n((target), (value), __ATOMIC_SEQ_CST))
-#define InterlockedExchangeAdd(target, value)                                                      \
-    ((LONG)__atomic_fetch_add((target), (value), __ATOMIC_SEQ_CST))
-#define InterlockedExchangeAdd64(target, value)                                                    \
-    ((LONGLONG)__atomic_fetch_add((target), (value), __ATOMIC_SEQ_CST))
-#define InterlockedOr(target, bits)  ((LONG)__atomic_fetch_or((target), (bits), __ATOMIC_SEQ_CST))
-#define InterlockedAnd(target, bits) ((LONG)__atomic_fetch_and((target), (bits), __ATOMIC_SEQ_CST))
-#define InterlockedExchangePointer(target, value)                                                  \
-    __atomic_exchange_n((PVOID volatile *)(target), (PVOID)(value), __ATOMIC_SEQ_CST)
-#define InterlockedCompareExchange(target, value, comparand)                                       \
-    ((LONG)__sync_val_compare_and_swap((target), (comparand), (value)))
-#define InterlockedCompareExchange64(target, value, comparand)                                     \
-    ((LONGLONG)__sync_val_compare_and_swap((target), (comparand), (value)))
-#define InterlockedCompareExchangePointer(target, value, comparand)                                \
-    __sync_val_compare_and_swap((PVOID volatile *)(target), (PVOID)(comparand), (PVOID)(value))
-#define KeMemoryBarrier() __atomic_thread_fence(__ATOMIC_SEQ_CST)
-#define MemoryBarrier()   __atomic_thread_fence(__ATOMIC_SEQ_CST)
+MM_SYSTEMSIZE MmQuerySystemSize(VOID);
+
+/*
+ * In a file that has opted in to no-execute memory, the routine adds POOL_NX_ALLOCATION as soon as
+ * NonPagedPool means no-execute memory there. source: api.md 2.13
+ */
+#if defined(EXP_WDK_NX_OPTIN)
+#define ExInitializeNPagedLookasideList(Lookaside, Allocate, Free, Flags, Size, Tag, Depth)        \
+    (ExInitializeNPagedLookasideList)((Lookaside),                                                 \
+                                      (Allocate),                                                  \
+                                      (Free),                                                      \
+                                      (Flags) | ((ULONG)NonPagedPool & POOL_NX_ALLOCATION),        \
+                                      (Size),                                                      \
+                                      (Tag),                                                       \
+                                      (Depth))
+#endif
 
 #ifdef __cplusplus
 }

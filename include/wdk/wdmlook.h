@@ -508,24 +508,6 @@ VOID ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside);
  */
 VOID ExAdjustLookasideDepth(VOID);
 
-/* Opted-in images: the pool type of this routine follows. source: api.md 2.13 */
-#if !(defined(POOL_NX_OPTOUT) && POOL_NX_OPTOUT)
-#if defined(POOL_NX_OPTIN_AUTO) && POOL_NX_OPTIN_AUTO
-#define ExInitializeNPagedLookasideList(list, allocate, free, flags, size, tag, depth)             \
-    ExInitializeNPagedLookasideList(                                                               \
-        (list), (allocate), (free), (flags) | POOL_NX_ALLOCATION, (size), (tag), (depth))
-#elif defined(POOL_NX_OPTIN) && POOL_NX_OPTIN
-#define ExInitializeNPagedLookasideList(list, allocate, free, flags, size, tag, depth)             \
-    ExInitializeNPagedLookasideList((list),                                                        \
-                                    (allocate),                                                    \
-                                    (free),                                                        \
-                                    (flags) | (ULONG)ExDefaultNonPagedPoolType,                    \
-                                    (size),                                                        \
-                                    (tag),                                                         \
-                                    (depth))
-#endif
-#endif
-
 /*
  * ExAllocateFrom...: take the newest entry of a list, or have one made.
  *

@@ -6,7 +6,7 @@
 
 DEED void deed(void)
 {
-    (void)crime_opaque(ExAllocatePool2(POOL_FLAG_RAISE_ON_FAILURE, 100, CRIME_TAG));
+    (void)crime_opaque((ExAllocatePool2)(POOL_FLAG_RAISE_ON_FAILURE, 100, CRIME_TAG));
 }
 
 int main(void)

@@ -445,7 +445,7 @@ static void test_stop_left_by_longjmp_leaves_the_pool_usable(void)
             DDI_CATCH(&stop, (void)ExAllocatePoolWithTag(PagedPool, 100, 0));
             break;
         default:
-            DDI_CATCH(&stop, (void)ExAllocatePool2(POOL_FLAG_RAISE_ON_FAILURE, 100, TAG));
+            DDI_CATCH(&stop, (void)(ExAllocatePool2)(POOL_FLAG_RAISE_ON_FAILURE, 100, TAG));
             break;
         }
         if (!DDI_TRUE_FOR(stop.caught, step)) {
