@@ -39,6 +39,9 @@ static const struct words stop_words[] = {
     { EXP_STOP_IRQL_NOT_LESS_OR_EQUAL, STOP_ANY,
       "A routine was called at an IRQL too high for it, or KeLowerIrql with one above the current.",
       { "object, or level asked for", "current IRQL", "0", "address of the caller" } },
+    { EXP_STOP_SPIN_LOCK_NOT_OWNED, STOP_ANY,
+      "A lock was released that nobody holds.",
+      { "address of the lock", "reserved", "reserved", "address of the caller" } },
     { EXP_STOP_KMODE_EXCEPTION_NOT_HANDLED, STOP_ANY,
       "An allocation that was asked to raise failed, and nobody handled the exception.",
       { "status", "address of the caller", "reserved", "reserved" } },
@@ -107,6 +110,17 @@ static const struct words stop_words[] = {
 };
 /* clang-format on */
 
+/* For every other code: it can only come from KeBugCheckEx. */
+static const struct words stop_words_caller = {
+    0,
+    STOP_ANY,
+    "The program itself asked to stop, with a code of its own.",
+    { "as the caller gave it",
+      "as the caller gave it",
+      "as the caller gave it",
+      "as the caller gave it" }
+};
+
 static struct {
     void (*handler)(const struct expool_stop *stop, void *context); /* set before any stop */
     void *context;
@@ -120,6 +134,8 @@ static const char *name_of(uint32_t code)
         return "IRQL_NOT_GREATER_OR_EQUAL";
     case EXP_STOP_IRQL_NOT_LESS_OR_EQUAL:
         return "IRQL_NOT_LESS_OR_EQUAL";
+    case EXP_STOP_SPIN_LOCK_NOT_OWNED:
+        return "SPIN_LOCK_NOT_OWNED";
     case EXP_STOP_BAD_POOL_HEADER:
         return "BAD_POOL_HEADER";
     case EXP_STOP_QUOTA_UNDERFLOW:
@@ -163,7 +179,7 @@ static void print_head(struct exp_text *text, const struct expool_stop *stop)
     exp_format_words(text, "\n");
     const struct words *words = words_of(stop->code, stop->parameter[0]);
     if (words == NULL) {
-        return;
+        words = &stop_words_caller;
     }
     exp_format_words(text, words->sentence);
     exp_format_words(text, "\n");
