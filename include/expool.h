@@ -26,7 +26,8 @@ struct expool_stop {
  * Install a handler that is called once for a stop, before the default (report to stderr, abort).
  *
  *   handler   NULL restores the default. It may leave by longjmp: no lock is held and nothing was
- *             changed by the call that stopped. When it returns, the default follows.
+ *             changed by the call that stopped. Guarded blocks (__try) that its thread has
+ *             entered before catch nothing any more. When it returns, the default follows.
  *   context   passed through
  */
 void expool_on_stop(void (*handler)(const struct expool_stop *stop, void *context), void *context);

@@ -595,6 +595,8 @@ void exp_owner_exit(struct exp_owner *owner)
         exp_quota_release(owner->process);
         owner->process = NULL;
     }
+    owner->flight_count = 0;
+    owner->handled_count = 0;
     exp_owner_block(owner, 0, false);
     exp_owner_block(owner, 1, false);
     exp_lock_acquire(&exp_owners.lock);
@@ -706,6 +708,8 @@ void exp_owner_child(void)
             }
             owner->process = NULL;
             owner->frames = NULL;
+            owner->flight_count = 0;
+            owner->handled_count = 0;
             owner->named = false;
         }
     }

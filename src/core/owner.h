@@ -36,6 +36,18 @@ struct exp_owner_tag {
     struct expool_region_row *row;
 };
 
+enum {
+    EXP_OWNER_HANDLED = 32, /* handlers inside each other whose code is remembered */
+    EXP_OWNER_FLIGHT = 26   /* words of an exception */
+};
+
+/* A handler that may be running: which, and the code of its exception. */
+struct exp_owner_handled {
+    uintptr_t activation; /* stack frame of its function */
+    uint32_t depth;
+    int32_t code;
+};
+
 struct exp_owner {
     /* Hot. */
     struct exp_cache caches[EXP_BIN_COUNT];
@@ -47,11 +59,15 @@ struct exp_owner {
 
     /* Cold. */
     uint8_t irql;
-    void *frames;                       /* innermost guarded block of this thread; seh.c's */
-    struct expool_process *process;     /* current; NULL = System; quota.h's */
-    struct exp_owner_tag *tags_kept[2]; /* the tables when they are not blocked */
-    bool named;                         /* taken: not in the list of dead ones */
-    bool refresh;                       /* tables were wiped: fill them from keys */
+    void *frames;                      /* innermost guarded block of this thread; seh.c's */
+    uint64_t flight[EXP_OWNER_FLIGHT]; /* on its way to a __finally block; seh.c's */
+    uint32_t flight_count;             /* 0 or 1 */
+    uint32_t handled_count;
+    struct exp_owner_handled handled[EXP_OWNER_HANDLED]; /* innermost last; seh.c's */
+    struct expool_process *process;                      /* current; NULL = System; quota.h's */
+    struct exp_owner_tag *tags_kept[2];                  /* the tables when they are not blocked */
+    bool named;                                          /* taken: not in the list of dead ones */
+    bool refresh; /* tables were wiped: fill them from keys */
     uint32_t tag_count[2];
     uint32_t cached_bytes_max; /* sum of capacity times size over caches */
     uint16_t visits[EXP_BIN_COUNT];

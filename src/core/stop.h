@@ -59,6 +59,9 @@ enum exp_stop_heap_damage {
     EXP_STOP_HEAP_DOUBLE_FREE = 0x11,
 };
 
+/* A first parameter of EXP_STOP_KMODE_EXCEPTION_NOT_HANDLED that has its own words; a status. */
+#define EXP_STOP_UNWIND_TARGET INT64_C(0xC0000029)
+
 enum {
     EXP_STOP_ADDITIONAL = 3
 };

@@ -8,6 +8,7 @@
 #include "core/option.h"
 #include "core/stop.h"
 #include "front/pool.h"
+#include "front/seh.h"
 
 /* errno's numbers, which a freestanding file cannot include. */
 enum {
@@ -25,10 +26,22 @@ static size_t length_of(const char *text)
     return length;
 }
 
+static void (*host_handler)(const struct expool_stop *stop, void *context);
+
+/* The handler may leave by longjmp, over guarded blocks of this thread. */
+static void on_stop(const struct expool_stop *stop, void *context)
+{
+    exp_seh_forget();
+    host_handler(stop, context);
+}
+
 EXP_EXPORT void expool_on_stop(void (*handler)(const struct expool_stop *stop, void *context),
                                void *context)
 {
-    exp_stop_handler(handler, context);
+    if (handler != NULL) {
+        host_handler = handler;
+    }
+    exp_stop_handler(handler != NULL ? on_stop : NULL, context);
 }
 
 EXP_EXPORT int expool_set(const char *name, const char *value)

@@ -22,4 +22,13 @@ _Noreturn void exp_seh_raise(uint32_t status,
                              const void *caller,
                              const struct exp_stop_about *about);
 
+/*
+ * Forget the guarded blocks of this thread: somebody may leave by longjmp, and which of them he
+ * leaves cannot be known. A block that lives on and ends brings back those around it.
+ *
+ *   irql     any
+ *   source   docs/decisions/0008-exceptions.md
+ */
+void exp_seh_forget(void);
+
 #endif

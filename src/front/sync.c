@@ -105,7 +105,7 @@ static void mutex_acquire(PFAST_MUTEX mutex)
         }
     }
     while (exp_atomic_exchange_acquire(count, MUTEX_WAITED) != MUTEX_FREE) {
-        exp_port_wait(count, MUTEX_WAITED);
+        exp_port_wait(count, MUTEX_WAITED, UINT64_MAX);
     }
 }
 
