@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ntddk.h for file systems and for those who look into the system: what the query interface returns
- * about pools. Numbers and layouts only; the routine that fills them is not there yet.
+ * about pools.
  *
  * Counts of the first structures are 32 bits wide and wrap. A counted structure has room for one
  * entry and is followed by the others.
@@ -168,6 +168,41 @@ typedef struct _SYSTEM_SPECIAL_POOL_INFORMATION {
 typedef struct _SYSTEM_POOL_ZEROING_INFORMATION {
     BOOLEAN PoolZeroingSupportPresent;
 } SYSTEM_POOL_ZEROING_INFORMATION, *PSYSTEM_POOL_ZEROING_INFORMATION;
+
+/*
+ * Tell something of the pools.
+ *
+ *   SystemInformationClass    one of the numbers above; others of Windows are not served
+ *   SystemInformation         SystemInformationLength bytes that may be written, of any alignment;
+ *                             not looked at when the length is 0
+ *   ReturnLength              may be NULL. Receives the bytes written or, with a length mismatch,
+ *                             those that all of it needs now; 0 with every other failure
+ *   returns                   STATUS_SUCCESS
+ *                             STATUS_INFO_LENGTH_MISMATCH: too short. A counted class (22, 66, 67,
+ *                             255) with room for one entry or more has written the true Count and
+ *                             the entries that fit; otherwise nothing has been written
+ *                             STATUS_INVALID_INFO_CLASS: not a class of this list
+ *                             STATUS_NOT_IMPLEMENTED: classes 14, 15 and 125
+ *                             STATUS_INSUFFICIENT_RESOURCES: no memory to copy a table to
+ *   irql                      PASSIVE_LEVEL; not judged
+ *   owns                      nothing of the buffer is kept
+ *   stops                     none
+ *   source                    api.md 8
+ *
+ * Class 45 never fails: it fills as many entries as fit. Class 2 fills what fits of 0x178 bytes,
+ * from 0x138 up. A class 22 entry's counts wrap at 32 bits, those of class 255 do not. Class 66
+ * lists every block that holds a page or more, so also one of slightly less than PAGE_SIZE.
+ */
+NTSTATUS NtQuerySystemInformation(SYSTEM_INFORMATION_CLASS SystemInformationClass,
+                                  PVOID SystemInformation,
+                                  ULONG SystemInformationLength,
+                                  PULONG ReturnLength);
+
+/* NtQuerySystemInformation by the name drivers use; the same in every respect. */
+NTSTATUS ZwQuerySystemInformation(SYSTEM_INFORMATION_CLASS SystemInformationClass,
+                                  PVOID SystemInformation,
+                                  ULONG SystemInformationLength,
+                                  PULONG ReturnLength);
 
 #ifdef __cplusplus
 }

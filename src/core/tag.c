@@ -509,7 +509,8 @@ static void session_make(uint32_t number)
     }
     for (uint32_t column = 0; column < 2; column++) {
         struct expool_region_session *session = &exp_tag.sessions[first + column];
-        *session = (struct expool_region_session){ .tag = name->tag, .pool = column };
+        *session =
+            (struct expool_region_session){ .tag = name->tag & ~EXP_TAG_PROTECTED, .pool = column };
         *session_shown(first + column) = *session;
     }
     exp_tag.session_count = first + 2;
