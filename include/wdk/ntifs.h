@@ -189,9 +189,9 @@ typedef struct _SYSTEM_POOL_ZEROING_INFORMATION {
  *   stops                     none
  *   source                    api.md 8
  *
- * Class 45 never fails: it fills as many entries as fit. Class 2 fills what fits of 0x178 bytes,
- * from 0x138 up. A class 22 entry's counts wrap at 32 bits, those of class 255 do not. Class 66
- * lists every block that holds a page or more, so also one of slightly less than PAGE_SIZE.
+ * Class 45 fills as many entries as fit, which is no mismatch. Class 2 fills what fits of 0x178
+ * bytes, from 0x138 up. A class 22 entry's counts wrap at 32 bits, those of class 255 do not. Class
+ * 66 lists every block that holds a page or more, so also one of slightly less than PAGE_SIZE.
  */
 NTSTATUS NtQuerySystemInformation(SYSTEM_INFORMATION_CLASS SystemInformationClass,
                                   PVOID SystemInformation,

@@ -19,6 +19,7 @@
 
 #include "core/option.h"
 #include "core/run.h"
+#include "front/lookaside.h"
 #include "front/pool.h"
 
 #include <ntifs.h>
@@ -28,6 +29,7 @@ enum {
     QUERY_TRIES = 24,          /* each finds the table twice as large: more tags cannot be */
     QUERY_ROWS_START = 64,     /* rows of tags that may come between counting and copying */
     QUERY_ROWS_MAX = 1 << 20,  /* 32 MiB of them */
+    QUERY_LISTS_MAX = 1 << 20, /* lookaside lists told of: 32 MiB */
     QUERY_PERFORMANCE = 0x138, /* least length of class 2 */
     QUERY_SESSION = 0,         /* the only session */
 };
@@ -278,6 +280,40 @@ static NTSTATUS query_big_blocks(struct reply *reply)
     return counted_end(reply, &counted, total);
 }
 
+/* Lists of drivers; the caches of the pool itself are not told of (decision 14). */
+static NTSTATUS query_lookaside(struct reply *reply)
+{
+    size_t capacity = reply->length / sizeof(SYSTEM_LOOKASIDE_INFORMATION);
+    capacity = exp_min(capacity, exp_min(exp_lookaside_rows(NULL, 0), QUERY_LISTS_MAX));
+    if (capacity == 0) {
+        return STATUS_SUCCESS;
+    }
+    size_t bytes = capacity * sizeof(struct exp_lookaside_row);
+    struct exp_lookaside_row *rows = exp_range_heap_take(EXP_RANGE_KEPT, bytes);
+    if (rows == NULL) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    size_t count = exp_min(exp_lookaside_rows(rows, capacity), capacity);
+    for (size_t index = 0; index < count; index++) {
+        const struct exp_lookaside_row *row = &rows[index];
+        SYSTEM_LOOKASIDE_INFORMATION entry = {
+            .CurrentDepth = row->depth,
+            .MaximumDepth = row->depth_max,
+            .TotalAllocates = row->total_allocates,
+            .AllocateMisses = row->allocate_misses,
+            .TotalFrees = row->total_frees,
+            .FreeMisses = row->free_misses,
+            .Type = row->type,
+            .Tag = row->tag,
+            .Size = row->size_bytes,
+        };
+        reply_put(reply, index * sizeof(entry), &entry, sizeof(entry));
+    }
+    exp_range_heap_give(EXP_RANGE_KEPT, rows, bytes);
+    reply->told = count * sizeof(SYSTEM_LOOKASIDE_INFORMATION);
+    return STATUS_SUCCESS;
+}
+
 /* What the machine has: 0 as long as the port cannot tell. */
 static void fill_machine(SYSTEM_PERFORMANCE_INFORMATION *performance)
 {
@@ -318,6 +354,7 @@ static NTSTATUS query_performance(struct reply *reply)
         performance.NonPagedPoolAllocs = (ULONG)totals[0].allocs;
         performance.NonPagedPoolFrees = (ULONG)totals[0].frees;
     }
+    exp_lookaside_hits(&performance.NonPagedPoolLookasideHits, &performance.PagedPoolLookasideHits);
     return reply_fixed(reply, &performance, sizeof(performance), QUERY_PERFORMANCE);
 }
 
@@ -343,6 +380,8 @@ static NTSTATUS query(struct reply *reply, SYSTEM_INFORMATION_CLASS class)
         return query_tags(reply);
     case SystemPoolTagInformation2:
         return query_tags_wide(reply);
+    case SystemLookasideInformation:
+        return query_lookaside(reply);
     case SystemBigPoolInformation:
         return query_big_blocks(reply);
     case SystemSessionPoolTagInformation:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NtQuerySystemInformation (api 169 to 173, 175 to 178): how lengths are answered, and that what is
+ * NtQuerySystemInformation (api 169 to 178): how lengths are answered, and that what is
  * told is what the pool does, also while eight threads use it.
  *
  * A counted reply is read through ask_all, which loops on ReturnLength as a monitor does. Replies
@@ -631,6 +631,92 @@ static void test_unknown_classes_fail_and_return_length_may_be_null(void)
     }
 }
 
+enum {
+    LISTS_MAX = 64,
+    TAG_LIST = 'kooL'
+};
+
+/* Lists of TAG_LIST and of a type in class 45; the last of them goes to *found. */
+static ULONG lists_of(ULONG type, SYSTEM_LOOKASIDE_INFORMATION *found)
+{
+    static SYSTEM_LOOKASIDE_INFORMATION entries[LISTS_MAX];
+    ULONG told = NO_LENGTH;
+    ULONG count = 0;
+
+    DDI_EQUAL(0,
+              status_of(NtQuerySystemInformation(
+                  SystemLookasideInformation, entries, sizeof(entries), &told)));
+    DDI_EQUAL(0, told % 0x20);
+    for (ULONG i = 0; i < told / 0x20 && i < LISTS_MAX; ++i) {
+        if (entries[i].Tag == TAG_LIST && entries[i].Type == type) {
+            *found = entries[i];
+            ++count;
+        }
+    }
+    return count;
+}
+
+static void test_a_new_lookaside_list_is_told_with_type_tag_and_size(void)
+{
+    static NPAGED_LOOKASIDE_LIST nonpaged;
+    static LOOKASIDE_LIST_EX paged;
+    SYSTEM_LOOKASIDE_INFORMATION entry;
+
+    DDI_EQUAL(0, lists_of(NonPagedPoolNx, &entry) + lists_of(PagedPool, &entry));
+    ExInitializeNPagedLookasideList(&nonpaged, NULL, NULL, POOL_NX_ALLOCATION, 208, TAG_LIST, 0);
+    if (DDI_EQUAL(1, lists_of(NonPagedPoolNx, &entry))) {
+        DDI_EQUAL(208, entry.Size);
+        DDI_EQUAL(4, entry.CurrentDepth);
+        DDI_EQUAL(256, entry.MaximumDepth);
+        DDI_EQUAL(0, entry.TotalAllocates + entry.AllocateMisses);
+        DDI_EQUAL(0, entry.TotalFrees + entry.FreeMisses);
+    }
+    DDI_EQUAL(0,
+              status_of(ExInitializeLookasideListEx(
+                  &paged, NULL, NULL, PagedPool, 0, 5000, TAG_LIST, 0)));
+    SYSTEM_PERFORMANCE_INFORMATION before = performance();
+    void *first = ddi_opaque(ExAllocateFromLookasideListEx(&paged));
+
+    DDI_EQUAL(before.PagedPoolLookasideHits, performance().PagedPoolLookasideHits);
+    ExFreeToLookasideListEx(&paged, first);
+    first = ddi_opaque(ExAllocateFromLookasideListEx(&paged));
+    ExFreeToLookasideListEx(&paged, first);
+    if (DDI_EQUAL(1, lists_of(PagedPool, &entry))) {
+        DDI_EQUAL(5000, entry.Size);
+        DDI_EQUAL(2, entry.TotalAllocates);
+        DDI_EQUAL(1, entry.AllocateMisses);
+        DDI_EQUAL(2, entry.TotalFrees);
+        DDI_EQUAL(0, entry.FreeMisses);
+    }
+    DDI_EQUAL(before.PagedPoolLookasideHits + 1, performance().PagedPoolLookasideHits);
+    DDI_EQUAL(before.NonPagedPoolLookasideHits, performance().NonPagedPoolLookasideHits);
+    DDI_EQUAL(1, lists_of(NonPagedPoolNx, &entry));
+    ExDeleteNPagedLookasideList(&nonpaged);
+    DDI_EQUAL(0, lists_of(NonPagedPoolNx, &entry));
+    ExDeleteLookasideListEx(&paged);
+    DDI_EQUAL(0, lists_of(PagedPool, &entry));
+}
+
+static void test_lookaside_lists_fill_whole_entries(void)
+{
+    static NPAGED_LOOKASIDE_LIST list[3];
+    ULONG told;
+
+    for (size_t i = 0; i < 3; ++i) {
+        ExInitializeNPagedLookasideList(
+            &list[i], NULL, NULL, POOL_NX_ALLOCATION, 64 + i * 16, TAG_LIST, 0);
+    }
+    for (size_t length = 0; length <= 4 * 0x20; ++length) {
+        const ULONG whole = (ULONG)(length / 0x20 < 3 ? length / 0x20 : 3);
+
+        DDI_EQUAL(0, guarded(SystemLookasideInformation, length, length % 16, &told));
+        DDI_EQUAL(whole * 0x20, told);
+    }
+    for (size_t i = 0; i < 3; ++i) {
+        ExDeleteNPagedLookasideList(&list[i]);
+    }
+}
+
 /* ---- queries among allocations --------------------------------------------------------------- */
 
 enum {
@@ -786,6 +872,8 @@ static const struct ddi_test tests[] = {
     DDI_TEST("171", test_a_new_tag_changes_exactly_its_row),
     DDI_TEST("172", test_columns_are_kept_apart),
     DDI_TEST("173", test_big_blocks_are_listed_once_with_pages_pool_and_tag),
+    DDI_TEST("174", test_a_new_lookaside_list_is_told_with_type_tag_and_size),
+    DDI_TEST("174", test_lookaside_lists_fill_whole_entries),
     DDI_TEST("175", test_performance_moves_with_allocations),
     DDI_TEST("175", test_performance_accepts_every_length_in_use),
     DDI_TEST("176", test_zeroing_is_present),
