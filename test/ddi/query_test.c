@@ -717,6 +717,64 @@ static void test_lookaside_lists_fill_whole_entries(void)
     }
 }
 
+/* The row of a tag in class 67, which has one session; zeroes when there is none. */
+static SYSTEM_POOLTAG session_row(uint32_t tag)
+{
+    ULONG count;
+    char *reply = ask_all(&sessions, &count);
+    const SYSTEM_SESSION_POOLTAG_INFORMATION *information = (void *)reply;
+    SYSTEM_POOLTAG row = { .TagUlong = tag };
+
+    DDI_EQUAL(0, information->NextEntryOffset);
+    DDI_EQUAL(0, information->SessionId);
+    for (ULONG i = 0; i < count; ++i) {
+        if (information->TagInfo[i].TagUlong == tag) {
+            row = information->TagInfo[i];
+        }
+    }
+    free(reply);
+    return row;
+}
+
+static void test_session_blocks_are_told_as_such_and_as_pool(void)
+{
+    static const int types[] = { 32, 33, 36, 37, 544 }; /* paged when odd */
+    const uint32_t tag = 'sesQ';
+    void *block[7];
+    void *ordinary = ddi_opaque(ExAllocatePool2(POOL_FLAG_PAGED, 1024, tag));
+    SYSTEM_POOLTAG2 before = row_of(tag);
+
+    DDI_EQUAL(0, session_row(tag).PagedAllocs);
+    for (size_t i = 0; i < 5; ++i) {
+        block[i] = ddi_opaque(ExAllocatePoolWithTag((POOL_TYPE)types[i], 100 + i * PAGE_SIZE, tag));
+    }
+    block[5] = ddi_opaque(ExAllocatePool2(POOL_FLAG_PAGED | POOL_FLAG_SESSION, 100000, tag));
+    block[6] = ddi_opaque(ExAllocatePool2(POOL_FLAG_NON_PAGED | POOL_FLAG_SESSION, 16, tag));
+    SYSTEM_POOLTAG row = session_row(tag);
+    SYSTEM_POOLTAG2 after = row_of(tag);
+
+    DDI_EQUAL(3, row.PagedAllocs);
+    DDI_EQUAL(4, row.NonPagedAllocs);
+    DDI_EQUAL(0, row.PagedFrees + row.NonPagedFrees);
+    DDI_TRUE_FOR(row.PagedUsed >= 200 + 4 * PAGE_SIZE + 100000, row.PagedUsed);
+    DDI_TRUE_FOR(row.NonPagedUsed >= 316 + 6 * PAGE_SIZE, row.NonPagedUsed);
+    DDI_EQUAL(before.PagedAllocs + 3, after.PagedAllocs);
+    DDI_EQUAL(before.NonPagedAllocs + 4, after.NonPagedAllocs);
+    DDI_EQUAL(before.PagedUsed + row.PagedUsed, after.PagedUsed);
+    DDI_EQUAL(before.NonPagedUsed + row.NonPagedUsed, after.NonPagedUsed);
+    for (size_t i = 0; i < 7; ++i) {
+        DDI_TRUE_FOR(block[i] != NULL, i);
+        ExFreePoolWithTag(block[i], tag);
+    }
+    row = session_row(tag);
+    DDI_EQUAL(3, row.PagedFrees);
+    DDI_EQUAL(4, row.NonPagedFrees);
+    DDI_EQUAL(0, row.PagedUsed + row.NonPagedUsed);
+    DDI_EQUAL(3, row.PagedAllocs); /* the row stays */
+    ExFreePoolWithTag(ordinary, tag);
+    DDI_EQUAL(3, session_row(tag).PagedFrees);
+}
+
 /* ---- queries among allocations --------------------------------------------------------------- */
 
 enum {
@@ -879,6 +937,7 @@ static const struct ddi_test tests[] = {
     DDI_TEST("176", test_zeroing_is_present),
     DDI_TEST("(8.6)", test_special_pool_chooses_no_tag),
     DDI_TEST("(8.4)", test_dumps_of_whole_pools_are_not_implemented),
+    DDI_TEST("39,177", test_session_blocks_are_told_as_such_and_as_pool),
     DDI_TEST("177", test_unknown_classes_fail_and_return_length_may_be_null),
     DDI_TEST("178", test_queries_among_eight_threads_tell_possible_rows),
 };
