@@ -10,6 +10,7 @@
 #include "ddi_test.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <wdm.h>
@@ -668,11 +669,58 @@ static void *adjust_for_ever(void *context)
     return NULL;
 }
 
-/* A Free that needs its list: the list must be there while a look calls it. */
+/* A Free that needs its list and takes its time: the list must be there while a look calls it. */
 static VOID free_of_owner(PVOID block, PLOOKASIDE_LIST_EX list)
 {
+    for (int i = 0; i < 3; ++i) {
+        sched_yield();
+    }
     damaged += CONTAINING_RECORD(list, struct owner, list)->number != 7;
     ExFreePool(block);
+}
+
+static atomic_uint inside; /* 1: a slow Free is under way, 2: it has ended */
+
+static VOID slow_free(PVOID block, PLOOKASIDE_LIST_EX list)
+{
+    if (hammering && inside == 0) {
+        inside = 1;
+        usleep(50000);
+        damaged += CONTAINING_RECORD(list, struct owner, list)->number != 7;
+        inside = 2;
+    }
+    ExFreePool(block);
+}
+
+static void test_delete_waits_for_a_free_that_a_look_has_called(void)
+{
+    struct owner owner = { .number = 7 };
+    pthread_t adjuster;
+
+    damaged = 0;
+    inside = 0;
+    hammering = false;
+    DDI_EQUAL(
+        STATUS_SUCCESS,
+        ExInitializeLookasideListEx(&owner.list, NULL, slow_free, PagedPool, 0, BYTES, TAG, 0));
+    burst(&owner.list, 40);
+    ExAdjustLookasideDepth(); /* depth 8 */
+    burst(&owner.list, 40);
+    ExAdjustLookasideDepth();
+    ExAdjustLookasideDepth(); /* depth 10, 8 entries */
+    burst(&owner.list, 40);
+    hammering = true;
+    DDI_EQUAL(0, pthread_create(&adjuster, NULL, adjust_for_ever, NULL));
+    while (inside == 0) {
+        sched_yield();
+    }
+    ExDeleteLookasideListEx(&owner.list);
+    DDI_EQUAL(2, inside);
+    owner.number = 0;
+    hammering = false;
+    pthread_join(adjuster, NULL);
+    DDI_EQUAL(0, damaged);
+    DDI_EQUAL(0, ddi_live(TAG, 1));
 }
 
 static void test_lists_that_come_and_go_while_another_thread_adjusts(void)
@@ -691,6 +739,9 @@ static void test_lists_that_come_and_go_while_another_thread_adjusts(void)
                       &owner->list, NULL, free_of_owner, PagedPool, 0, BYTES, TAG, 0));
         burst(&owner->list, 40);
         burst(&owner->list, 40);
+        for (int i = 0; i < round % 16; ++i) {
+            sched_yield(); /* nothing happens: looks shrink it */
+        }
         ExDeleteLookasideListEx(&owner->list);
         owner->number = 0;
         ExFreePoolWithTag(owner, 'nwOL');
@@ -835,6 +886,7 @@ static const struct ddi_test tests[] = {
     DDI_TEST("151", test_busy_list_keeps_more_and_idle_one_returns_to_4),
     DDI_TEST("151", test_few_misses_leave_the_depth),
     DDI_TEST("151", test_surplus_of_paged_lists_waits_for_a_lower_irql),
+    DDI_TEST("151", test_delete_waits_for_a_free_that_a_look_has_called),
     DDI_TEST("151", test_lists_that_come_and_go_while_another_thread_adjusts),
     DDI_TEST("152", test_size_below_a_pointer_is_a_pointers),
     DDI_TEST("153", test_misaligned_list_raises),
