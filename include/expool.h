@@ -98,6 +98,7 @@ struct expool_usage {
     uint64_t paged_bytes, nonpaged_bytes, references;
 };
 
+/* Read it; each number is right for itself while others charge. */
 void expool_process_usage(const struct expool_process *process, struct expool_usage *usage);
 
 /*

@@ -98,7 +98,7 @@ static const struct words stop_words[] = {
       { "guard after the block damaged", "block", "number of bytes", "first changed value" } },
     { EXP_STOP_QUOTA_UNDERFLOW, STOP_ANY,
       "A block was freed whose charge its process no longer has.",
-      { "process", "quota type (1 paged, 0 nonpaged)", "charge to return", "amount not returned" } },
+      { "process", "quota type: 1 paged, 0 nonpaged", "charge to return", "amount not returned" } },
     { EXP_STOP_VERIFIER, EXP_STOP_VERIFIER_LOOKASIDE,
       "A block was freed that contains a lookaside list still in use.",
       { "freed block contains a lookaside list", "list", "block", "size of the block" } },

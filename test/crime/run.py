@@ -32,6 +32,7 @@ POOL = 0xC2
 RAISE = 0x1E
 NO_MEMORY = 0xC000009A
 BAD_PARAMETER = 0xC000000D
+MISALIGNED = 0x80000002
 
 NAMES = {
     0x09: "IRQL_NOT_GREATER_OR_EQUAL",
@@ -56,6 +57,7 @@ CRIMES = {
     "raise_on_limit": (RAISE, NO_MEMORY),
     "raise_on_limit_with_tag": (RAISE, NO_MEMORY),
     "raise_on_refused_pages": (RAISE, NO_MEMORY),
+    "raise_on_misaligned_lookaside": (RAISE, MISALIGNED),
     "free_null": (POOL, 0x46),
     "free_misaligned": (POOL, 0x46),
     "free_stack": (POOL, 0x40),
