@@ -34,10 +34,10 @@ struct words {
 /* clang-format off */
 static const struct words stop_words[] = {
     { EXP_STOP_IRQL_NOT_GREATER_OR_EQUAL, STOP_ANY,
-      "KeRaiseIrql was called with a level below the current one.",
+      "The IRQL was to be raised to a level below the current one.",
       { "level asked for", "current IRQL", "reserved", "address of the caller" } },
     { EXP_STOP_IRQL_NOT_LESS_OR_EQUAL, STOP_ANY,
-      "A routine was called at an IRQL too high for it, or KeLowerIrql with one above the current.",
+      "A routine was called at an IRQL too high for it, or the IRQL lowered to one above it.",
       { "object, or level asked for", "current IRQL", "0", "address of the caller" } },
     { EXP_STOP_SPIN_LOCK_NOT_OWNED, STOP_ANY,
       "A lock was released that nobody holds.",

@@ -230,6 +230,27 @@ static void breach_wait_pinned(void)
     exp_port_wait(&word, 5, UINT64_MAX);
 }
 
+static void print_body(void)
+{
+    CHECK(strcmp(sim_printed(), "") == 0);
+    exp_port_print("one line, and more", 8);
+    CHECK(strcmp(sim_printed(), "one line") == 0);
+    exp_port_print("two", 3);
+    CHECK(strcmp(sim_printed(), "two") == 0);
+    CHECK_EQUAL(sim_calls(SIM_PRINT), 2);
+}
+
+static void test_sim_print_keeps_the_last_text(void)
+{
+    CHECK_EQUAL(case_status(print_body, false), 0);
+}
+
+static void breach_print(void)
+{
+    static char text[4096];
+    exp_port_print(text, sizeof(text));
+}
+
 static void breach_stop(void)
 {
     static const struct expool_stop stop = {.code = 1, .report = "stop\n"};
@@ -242,7 +263,7 @@ static void test_sim_breach_of_contract_ends_program(void)
         breach_commit_outside,   breach_commit_odd,           breach_decommit_uncommitted,
         breach_move_overlapping, breach_region_commit_beyond, breach_unpin,
         breach_pin_left,         breach_wait_forever,         breach_wait_pinned,
-        breach_stop,
+        breach_stop,          breach_print,
     };
     static void (*const faulting[])(void) = {breach_touch_reserved, breach_touch_lost,
                                              breach_touch_region};
@@ -261,6 +282,7 @@ int main(void)
     RUN(test_sim_script_hits_named_calls);
     RUN(test_sim_region_fresh_keeps_copied_part_only);
     RUN(test_sim_clock_obeys_and_processors_differ);
+    RUN(test_sim_print_keeps_the_last_text);
     RUN(test_sim_breach_of_contract_ends_program);
     return unit_end();
 }
