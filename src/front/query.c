@@ -314,26 +314,36 @@ static NTSTATUS query_lookaside(struct reply *reply)
     return STATUS_SUCCESS;
 }
 
-/* What the machine has: 0 as long as the port cannot tell. */
+/* What the machine has; 0 when the port cannot tell. Nobody keeps PeakCommitment: it stays 0. */
 static void fill_machine(SYSTEM_PERFORMANCE_INFORMATION *performance)
 {
-    performance->AvailablePages = 0;
-    performance->CommittedPages = 0;
-    performance->CommitLimit = 0;
-    performance->PeakCommitment = 0;
+    struct exp_port_memory memory;
+    if (exp_port_memory(&memory)) {
+        performance->AvailablePages = narrow(memory.available_bytes >> EXP_PAGE_SHIFT);
+        performance->CommittedPages = narrow(memory.commit_bytes >> EXP_PAGE_SHIFT);
+        performance->CommitLimit = narrow(memory.commit_limit_bytes >> EXP_PAGE_SHIFT);
+    }
 }
 
-static void fill_pages(SYSTEM_PERFORMANCE_INFORMATION *performance)
+static void fill_pool(SYSTEM_PERFORMANCE_INFORMATION *performance)
 {
     uint64_t pages[EXPOOL_REGION_POOL_COUNT];
-    uint64_t limit = exp_option_value(EXP_OPTION_PAGED_LIMIT);
+    uint64_t limit_pages = exp_option_value(EXP_OPTION_PAGED_LIMIT) >> EXP_PAGE_SHIFT;
+    struct expool_tag_row totals[2];
+    if (exp_range.bytes == 0) {
+        return;
+    }
+    exp_tag_totals(totals);
+    performance->PagedPoolAllocs = (ULONG)totals[1].allocs;
+    performance->PagedPoolFrees = (ULONG)totals[1].frees;
+    performance->NonPagedPoolAllocs = (ULONG)totals[0].allocs;
+    performance->NonPagedPoolFrees = (ULONG)totals[0].frees;
     exp_lock_acquire(&exp_span.lock);
     for (unsigned pool = 0; pool < EXPOOL_REGION_POOL_COUNT; pool++) {
         pages[pool] = exp_span.counts[pool].pages_used;
     }
     exp_lock_release(&exp_span.lock);
     uint64_t paged = pages[EXP_POOL_PAGED];
-    uint64_t limit_pages = limit >> EXP_PAGE_SHIFT;
     performance->PagedPoolPages = narrow(paged);
     performance->ResidentPagedPoolPage = narrow(paged); /* nothing of it is ever paged out by us */
     performance->NonPagedPoolPages = narrow(pages[EXP_POOL_NONPAGED] + pages[EXP_POOL_EXECUTE]);
@@ -344,17 +354,12 @@ static NTSTATUS query_performance(struct reply *reply)
 {
     SYSTEM_PERFORMANCE_INFORMATION performance;
     __builtin_memset(&performance, 0, sizeof(performance));
-    fill_machine(&performance);
-    if (exp_range.bytes != 0) {
-        struct expool_tag_row totals[2];
-        exp_tag_totals(totals);
-        fill_pages(&performance);
-        performance.PagedPoolAllocs = (ULONG)totals[1].allocs;
-        performance.PagedPoolFrees = (ULONG)totals[1].frees;
-        performance.NonPagedPoolAllocs = (ULONG)totals[0].allocs;
-        performance.NonPagedPoolFrees = (ULONG)totals[0].frees;
+    if (reply->length >= QUERY_PERFORMANCE) {
+        fill_machine(&performance);
+        fill_pool(&performance);
+        exp_lookaside_hits(&performance.NonPagedPoolLookasideHits,
+                           &performance.PagedPoolLookasideHits);
     }
-    exp_lookaside_hits(&performance.NonPagedPoolLookasideHits, &performance.PagedPoolLookasideHits);
     return reply_fixed(reply, &performance, sizeof(performance), QUERY_PERFORMANCE);
 }
 

@@ -84,6 +84,51 @@ static void test_copy_counts_what_is_live_in_it_only(void)
     CHECK_FITS();
 }
 
+/* Rows of session blocks of TAG: the paged one is expected alone. */
+static bool sessions_are(uint64_t allocs, uint64_t frees)
+{
+    struct expool_tag_row rows[4];
+    return exp_tag_session_rows(rows, 4) == 1 && rows[0].tag == TAG && rows[0].pool == 1 &&
+           rows[0].allocs == allocs && rows[0].frees == frees;
+}
+
+/* As another process reads the region. */
+static bool sessions_shown(uint64_t allocs, uint64_t frees)
+{
+    const struct expool_region_header *region = exp_tag_region();
+    const struct expool_region_section *section = &region->section[EXPOOL_SECTION_SESSION];
+    const struct expool_region_session *shown =
+        (const struct expool_region_session *)((const char *)region + section->offset);
+    return section->count == 2 && shown[0].allocs == 0 && shown[1].allocs == allocs &&
+           shown[1].frees == frees;
+}
+
+/* What the parent does between the fork and the copying of its region does not show in the copy. */
+static void test_copy_counts_session_blocks_as_they_were(void)
+{
+    void *block = ExAllocatePool2(FLAG_PAGED | FLAG_SESSION, BLOCK_BYTES, TAG);
+    int gate[2];
+    CHECK(block != NULL);
+    CHECK_EQUAL(pipe(gate), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char go;
+        alarm(30);
+        bool right = read(gate[0], &go, 1) == 1; /* the parent has allocated since */
+        ExFreePoolWithTag(ExAllocatePool2(FLAG_PAGED, BLOCK_BYTES, TAG), TAG);
+        right &= sessions_are(1, 0) && sessions_shown(1, 0);
+        ExFreePoolWithTag(block, TAG);
+        right &= sessions_are(1, 1) && sessions_shown(1, 1);
+        _exit(right ? 0 : FAILED);
+    }
+    for (int count = 0; count < 5; count++) {
+        CHECK(ExAllocatePool2(FLAG_PAGED | FLAG_SESSION, BLOCK_BYTES, TAG) != NULL);
+    }
+    CHECK_EQUAL(write(gate[1], "g", 1), 1);
+    CHECK_EQUAL(status_of(child), 0);
+    CHECK(sessions_are(6, 0) && sessions_shown(6, 0));
+}
+
 /* Blocks full of one byte; false when another thread's byte is found in one. */
 static bool churn(unsigned char byte)
 {
@@ -232,6 +277,7 @@ int main(void)
 {
     unit_start();
     RUN_FRESH(test_copy_counts_what_is_live_in_it_only);
+    RUN_FRESH(test_copy_counts_session_blocks_as_they_were);
     RUN_FRESH(test_copy_new_thread_calls_first_owners_stay_apart);
     RUN_FRESH(test_copy_without_a_file_leaves_the_parents_counts);
     RUN_FRESH(test_take_while_others_purge_waits_and_succeeds);

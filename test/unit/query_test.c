@@ -116,6 +116,23 @@ static void test_query_without_memory_tells_pages_and_big_blocks(void)
     CHECK_EQUAL(sim_calls_fallible(), before);
 }
 
+/* The machine's pages are the port's word, cut to 32 bits; without it they are 0. */
+static void test_query_performance_tells_the_machine(void)
+{
+    struct exp_port_memory memory = { .available_bytes = (uint64_t)77 << 12,
+                                      .commit_bytes = ((uint64_t)55 << 12) + 4095,
+                                      .commit_limit_bytes = UINT64_MAX };
+    uint32_t told;
+    memset(reply, GUARD, sizeof(reply));
+    CHECK_EQUAL(NtQuerySystemInformation(CLASS_PERFORMANCE, reply, 0x138, &told), 0);
+    CHECK_EQUAL(count_at(0x2c) + count_at(0x30) + count_at(0x34) + count_at(0x38), 0);
+    sim_memory_set(&memory);
+    CHECK_EQUAL(NtQuerySystemInformation(CLASS_PERFORMANCE, reply, 0x138, &told), 0);
+    CHECK_EQUAL(count_at(0x2c), 77);
+    CHECK_EQUAL(count_at(0x30), 55);
+    CHECK_EQUAL(count_at(0x34), UINT32_MAX);
+}
+
 static void test_query_of_a_pool_that_cannot_start_finds_it_empty(void)
 {
     uint32_t told;
@@ -142,6 +159,7 @@ int main(void)
     RUN_FRESH(test_query_many_tags_are_told_whole);
     RUN_FRESH(test_query_without_memory_says_so_and_writes_nothing);
     RUN_FRESH(test_query_without_memory_tells_pages_and_big_blocks);
+    RUN_FRESH(test_query_performance_tells_the_machine);
     RUN_FRESH(test_query_of_a_pool_that_cannot_start_finds_it_empty);
     return unit_end();
 }
