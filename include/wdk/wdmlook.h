@@ -499,8 +499,8 @@ VOID ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside);
 /*
  * What the system does about once a second: return the entries that lists keep above their depth,
  * then let busy lists keep more and idle ones less. A program that calls this has a timer of its
- * own: the lists no longer look by themselves. Returns at once when another thread does it, and
- * with the option verifier.
+ * own: the lists no longer look by themselves. Does nothing while another thread is in a Free that
+ * this routine called, and nothing with the option verifier.
  *
  *   irql        <= DISPATCH_LEVEL; at DISPATCH_LEVEL entries of paged lists stay
  *   locks       callbacks of lists run without any
