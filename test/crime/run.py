@@ -29,6 +29,7 @@ import sys
 TIMEOUT_S = 60
 
 POOL = 0xC2
+VERIFIER = 0xC4
 RAISE = 0x1E
 NO_MEMORY = 0xC000009A
 BAD_PARAMETER = 0xC000000D
@@ -40,10 +41,12 @@ NAMES = {
     0x10: "SPIN_LOCK_NOT_OWNED",
     0x1E: "KMODE_EXCEPTION_NOT_HANDLED",
     0xC2: "BAD_POOL_CALLER",
+    0xC4: "DRIVER_VERIFIER_DETECTED_VIOLATION",
     0xE2: "UNKNOWN",
 }
 
-# program: code, first parameter (None: an address); source: api.md 2.8, 2.9, product.md 8, spec/diagnostics.md 1.5
+# program: code, first parameter (None: an address)
+# source: spec/api.md 2.8, 2.9; product.md 8; spec/diagnostics.md 1.5
 CRIMES = {
     "allocate_tag_zero": (POOL, 0x9B),
     "allocate_tag_zero_wrapper": (POOL, 0x9B),
@@ -78,6 +81,7 @@ CRIMES = {
     "free_with_wrong_tag_large": (POOL, 0x0A),
     "free_protected_without_tag": (POOL, 0x0A),
     "free_protected_with_wrong_tag": (POOL, 0x0A),
+    "free_block_with_lookaside": (VERIFIER, 0xCC),
     "free_paged_at_dispatch": (POOL, 0x09),
     "free_nonpaged_at_irql_3": (POOL, 0x09),
     "raise_irql_downward": (0x09, 1),
