@@ -65,7 +65,7 @@ static const struct row option_rows[EXP_OPTION_COUNT] = {
     [EXP_OPTION_HIGH_MEMORY] = { "high_memory", KIND_THRESHOLD, false, UINT64_MAX,
         "HighMemoryCondition from so many bytes available: auto, or a size" },
     [EXP_OPTION_LOW_COMMIT] = { "low_commit", KIND_NUMBER, false, 100,
-        "LowCommitCondition below so many percent of the commit limit" },
+        "LowCommitCondition at so many percent of the commit limit or fewer" },
     [EXP_OPTION_HIGH_COMMIT] = { "high_commit", KIND_NUMBER, false, 100,
         "HighCommitCondition from so many percent of the commit limit" },
     [EXP_OPTION_MAXIMUM_COMMIT] = { "maximum_commit", KIND_NUMBER, false, 100,

@@ -154,9 +154,12 @@ static unsigned standard_of(const void *event)
                                                : EXP_EVENT_CONDITIONS;
 }
 
-static uint64_t percent_of(uint64_t bytes, uint64_t percent)
+/* Is a charge less (-1), as much (0) or more (1) than so many percent of a limit? */
+static int against(uint64_t charge, uint64_t limit, enum exp_option percent)
 {
-    return bytes / 100 * percent + bytes % 100 * percent / 100;
+    unsigned __int128 share = (unsigned __int128)charge * 100;
+    unsigned __int128 bound = (unsigned __int128)limit * exp_option_value(percent);
+    return (share > bound) - (share < bound);
 }
 
 uint32_t exp_event_judge(const struct exp_port_memory *memory)
@@ -174,10 +177,9 @@ uint32_t exp_event_judge(const struct exp_port_memory *memory)
     bool plenty = memory->available_bytes >= high && !scarce;
     uint64_t charge = memory->commit_bytes;
     uint64_t limit = memory->commit_limit_bytes;
-    bool light = charge <= percent_of(limit, exp_option_value(EXP_OPTION_LOW_COMMIT));
-    bool heavy = charge >= percent_of(limit, exp_option_value(EXP_OPTION_HIGH_COMMIT));
-    bool full = charge >= percent_of(memory->commit_limit_max_bytes,
-                                     exp_option_value(EXP_OPTION_MAXIMUM_COMMIT));
+    bool light = against(charge, limit, EXP_OPTION_LOW_COMMIT) <= 0;
+    bool heavy = against(charge, limit, EXP_OPTION_HIGH_COMMIT) >= 0;
+    bool full = against(charge, memory->commit_limit_max_bytes, EXP_OPTION_MAXIMUM_COMMIT) >= 0;
     return (uint32_t)scarce << EXP_EVENT_LOW_MEMORY | (uint32_t)plenty << EXP_EVENT_HIGH_MEMORY |
            (uint32_t)light << EXP_EVENT_LOW_COMMIT | (uint32_t)heavy << EXP_EVENT_HIGH_COMMIT |
            (uint32_t)full << EXP_EVENT_MAXIMUM_COMMIT;

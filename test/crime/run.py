@@ -47,6 +47,7 @@ NAMES = {
 
 # program: code, first parameter (None: an address)
 # source: spec/api.md 2.8, 2.9; product.md 8; spec/diagnostics.md 1.5
+# program: code, first parameter (None: an address); source: api.md 2.8, 2.9, product.md 8, spec/diagnostics.md 1.5
 CRIMES = {
     "allocate_tag_zero": (POOL, 0x9B),
     "allocate_tag_zero_wrapper": (POOL, 0x9B),
@@ -90,6 +91,8 @@ CRIMES = {
     "acquire_fast_mutex_at_dispatch": (0x09, 1),
     "release_spin_lock_free": (0x10, None),
     "bug_check": (0xE2, 1),
+    "wait_at_dispatch": (0x0A, None),
+    "create_event_at_dispatch": (0x0A, None),
     "stop_together": (POOL, 0x99),
 }
 
@@ -131,8 +134,10 @@ def expectation_of(lines, name, faults):
         return None, tells
     code, first = CRIMES[name]
     if int(expects[0][0], 16) != code or first not in (None, int(expects[0][1], 16)):
+    if int(expects[0][0], 16) != code or first not in (
+            None, int(expects[0][1], 16)):
         faults.append("the program expects %s/%s, the table %X/%X"
-                      % (expects[0][0], expects[0][1], code, first))
+                      % (expects[0][0], expects[0][1], code, first or 0))
     return expects[0], tells
 
 

@@ -685,6 +685,10 @@ void exp_port_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
     if (*word == value && sim.wait_hook != NULL) {
         sim.wait_hook(word);
     }
+
+    if (sim.wait_hook != NULL && timeout_ns > 1000000) {
+        timeout_ns = 1000000; /* they run each millisecond */
+    }
     if (*word == value && timeout_ns == UINT64_MAX) {
         complain("deadlock: wait(%p == %u) and nobody can wake it", (void *)word, value);
     }

@@ -99,8 +99,8 @@ const void *sim_region(void);
 void sim_clock_advance_ms(uint64_t ms);
 
 /*
- * What another thread would do while this one waits: called instead of sleeping. The wait goes on,
- * so the hook must change the word, or the wait must have a timeout. NULL: nobody else is there.
+ * What another thread would do while this one waits: called for each millisecond of a sleep, after
+ * which the sleep ends early. NULL: nobody else is there.
  */
 void sim_on_wait(void (*hook)(uint32_t *word));
 

@@ -53,4 +53,31 @@ void KeRaiseIrql(unsigned char irql, unsigned char *former);
 void KeLowerIrql(unsigned char irql);
 unsigned char KeRaiseIrqlToDpcLevel(void);
 
+/* Events: KEVENT, UNICODE_STRING and what goes with them. */
+struct door_event {
+    uint8_t type, signalling, size, reserved;
+    int32_t state;
+    void *waits[2];
+};
+
+struct door_name {
+    uint16_t length_bytes, size_bytes;
+    const uint16_t *text;
+};
+
+enum { EVENT_NOTIFICATION = 0, EVENT_SYNCHRONIZATION = 1 };
+
+#define STATUS_DONE    0
+#define STATUS_TIMEOUT 0x102
+
+void KeInitializeEvent(void *event, int type, unsigned char state);
+int32_t KeSetEvent(void *event, int32_t increment, unsigned char wait);
+int32_t KeResetEvent(void *event);
+int32_t KeReadStateEvent(void *event);
+int32_t KeWaitForSingleObject(
+    void *object, int reason, char mode, unsigned char alertable, int64_t *timeout);
+int32_t KeDelayExecutionThread(char mode, unsigned char alertable, int64_t *interval);
+void *IoCreateNotificationEvent(const struct door_name *name, void **handle);
+int32_t ZwClose(void *handle);
+
 #endif
