@@ -59,6 +59,7 @@ def sample():
                   [40, 50, region.UNLIMITED, 5, 2]]
     made.generation, made.owners, made.purged, made.chunks = 2, 4, 11, 6
     made.options = b"tag=module\nseed=5\n"
+    made.conditions = [1, 1, 2]
     return made
 
 
@@ -72,6 +73,7 @@ class StatTest(ToolTest):
 Process    %d target, up 0:00:00, threads on the pool 4, fork generation 2
 Options    tag=module, seed=5
 System     6 chunks of 4 MiB taken, 11 pages given back
+Events     LowNonPagedPoolCondition, HighPagedPoolCondition
 
 Pool              Pages         Peak        Dirty     Failures          Limit bytes
 nonpaged              3            9            1            0              1048576
@@ -98,6 +100,7 @@ TOTAL Both     3972117    3971587        530        38456        72
             "pid": pid, "name": "target", "generation": 2, "owners": 4, "page_bytes": 4096,
             "purged_pages": 11, "grown_chunks": 6,
             "stop": {"code": 0xC2, "parameters": [7, 2**64 - 1, 0, 1]},
+            "events": ["LowNonPagedPoolCondition", "HighPagedPoolCondition"],
             "options": {"tag": "module", "seed": "5"},
             "pools": [
                 {"pool": "nonpaged", "pages": 3, "pages_peak": 9, "dirty_pages": 1,

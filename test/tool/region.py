@@ -39,6 +39,7 @@ class Region:
         self.size, self.region_bytes, self.page_bytes = 1 << 20, 1 << 20, 4096
         self.pid, self.generation = 0, 0
         self.pools = [[0, 0, UNLIMITED, 0, 0] for _ in range(3)]
+        self.conditions = [0, 0, 0]
         self.purged, self.chunks, self.owners, self.stop = 0, 0, 1, [0] * 5
         self.options = b"tag=module\n"
         self.tags, self.modules, self.rows = [(0, 0)], [], []
@@ -80,7 +81,8 @@ class Region:
             sections += [fields["offset"], fields["count"], fields["capacity"],
                          fields["entry_bytes"]]
         sections += [0] * (4 * (8 - len(SECTIONS)))
-        pools = [word for pool in self.pools for word in pool + [0, 0, 0]]
+        pools = [word for pool, bits in zip(self.pools, self.conditions)
+                 for word in pool + [bits, 0, 0]]
         data = bytearray(self.size)
         data[:HEADER.size] = HEADER.pack(
             self.magic, self.version, self.header_bytes, self.region_bytes, self.page_bytes,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * expool stat: one snapshot of the tag table, limits, pages and options of a process.
+ * expool stat: one snapshot of the tag table, limits, pages, events and options of a process.
  *
  * Three forms of the same rows: text with columns as wide as their widest number, JSON with
  * everything, CSV with the rows alone. Rows come sorted: numbers descending, ties by tag, pool and
@@ -61,7 +61,7 @@ static const char *const stat_pool_name[EXPOOL_REGION_POOL_COUNT] = {
 static const char stat_help[] =
     "usage: expool stat [PID] [--sort bytes|allocs|frees|diff|tag] [--json|--csv]\n"
     "\n"
-    "Prints what each tag of a running process uses, and its pools, limits and options.\n"
+    "Prints what each tag of a running process uses, and its pools, limits, events, options.\n"
     "The process is not stopped or slowed. Without PID: the only one that runs on expool.\n"
     "\n"
     "  --sort KEY    numbers descending, tags ascending; default bytes\n"
@@ -194,6 +194,29 @@ static void stat_print_pools(const struct expool_region_header *header)
     }
 }
 
+/* Names of the pools' standard events that are signaled, with words around and between them. */
+static void stat_print_events(const struct expool_region_header *header,
+                              const char *quote,
+                              const char *none)
+{
+    static const char *const name[2][2] = {
+        {"LowNonPagedPoolCondition", "HighNonPagedPoolCondition"},
+        {"LowPagedPoolCondition", "HighPagedPoolCondition"},
+    };
+    const char *separator = "";
+    for (int index = 0; index < 2; index++) {
+        uint64_t bits =
+            header->pool[index == 0 ? EXPOOL_REGION_NONPAGED : EXPOOL_REGION_PAGED].conditions;
+        for (int high = 0; high < 2; high++) {
+            if ((bits & (high ? EXPOOL_REGION_HIGH : EXPOOL_REGION_LOW)) != 0) {
+                printf("%s%s%s%s", separator, quote, name[index][high], quote);
+                separator = ", ";
+            }
+        }
+    }
+    fputs(*separator == '\0' ? none : "", stdout);
+}
+
 static void stat_print_head(const struct exp_reader_snapshot *snapshot)
 {
     const struct expool_region_header *header = &snapshot->header;
@@ -212,6 +235,9 @@ static void stat_print_head(const struct exp_reader_snapshot *snapshot)
     printf("\nSystem     %" PRIu64 " chunks of 4 MiB taken, %" PRIu64 " pages given back\n",
            header->grown_chunks,
            header->purged_pages);
+    fputs("Events     ", stdout);
+    stat_print_events(header, "", "none");
+    putchar('\n');
     if (header->stop[0] != 0) {
         printf("Stop       0x%08" PRIX64 " (0x%016" PRIX64 ",0x%016" PRIX64 ",0x%016" PRIX64
                ",0x%016" PRIX64 ")\n",
@@ -355,7 +381,9 @@ static void stat_print_json(const struct exp_reader_snapshot *snapshot)
                header->stop[3],
                header->stop[4]);
     }
-    fputs("  \"options\": ", stdout);
+    fputs("  \"events\": [", stdout);
+    stat_print_events(header, "\"", "");
+    fputs("],\n  \"options\": ", stdout);
     stat_print_json_options(snapshot->options);
     puts(",");
     stat_print_json_pools(header);
