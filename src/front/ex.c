@@ -377,15 +377,15 @@ EXP_EXPORT PVOID ExAllocatePoolWithQuota(POOL_TYPE PoolType, SIZE_T NumberOfByte
 static EXP_NOINLINE void free_slowly(void *block, uint32_t tag, const void *caller)
 {
     if (exp_option_value(EXP_OPTION_VERIFIER) != 0) {
-        size_t bytes = exp_pool_judge(block, tag, caller);
-        const void *list = exp_lookaside_inside(block, bytes);
+        struct exp_stop_about about;
+        exp_pool_judge(block, tag, caller, &about);
+        const void *list = exp_lookaside_inside(block, about.size_bytes);
         if (list != NULL) {
-            struct exp_stop_about about = { .block = block, .size_bytes = bytes, .caller = caller };
             exp_stop_now(EXP_STOP_VERIFIER,
                          EXP_STOP_VERIFIER_LOOKASIDE,
                          (uintptr_t)list,
                          (uintptr_t)block,
-                         bytes,
+                         about.size_bytes,
                          &about);
         }
     }

@@ -440,6 +440,20 @@ static struct exp_side books_of(const struct exp_run_place *place)
     return (struct exp_side){ .number = value };
 }
 
+static struct exp_stop_about about_of(const void *block,
+                                      const struct exp_run_place *place,
+                                      const struct exp_side *books,
+                                      const void *caller)
+{
+    return (struct exp_stop_about){
+        .block = block,
+        .pool = exp_pool_name(place->pool),
+        .size_bytes = place->size_bytes - books->slack_bytes,
+        .tag = exp_tag_of(books->number),
+        .caller = caller,
+    };
+}
+
 /* Step 3 and 4: IRQL and tag (spec/api.md 2.4, 2.9). */
 static void judge_rights(const void *block,
                          const struct exp_run_place *place,
@@ -449,11 +463,7 @@ static void judge_rights(const void *block,
 {
     uint32_t stored = exp_tag_of(books->number);
     unsigned irql = exp_pool_irql();
-    struct exp_stop_about about = { .block = block,
-                                    .pool = exp_pool_name(place->pool),
-                                    .size_bytes = place->size_bytes,
-                                    .tag = stored,
-                                    .caller = caller };
+    struct exp_stop_about about = about_of(block, place, books, caller);
     bool guarded = (stored & EXP_TAG_PROTECTED) != 0;
     bool same = ((stored ^ tag) & ~EXP_TAG_PROTECTED) == 0;
     bool wrong_tag = tag == 0 ? guarded : !same;
@@ -481,11 +491,7 @@ static void judge_guard(const void *block,
     const unsigned char *end = (const unsigned char *)block + place->size_bytes;
     for (const unsigned char *at = end - books->slack_bytes; at < end; at++) {
         if (*at != POOL_GUARD_BYTE) {
-            struct exp_stop_about about = { .block = block,
-                                            .pool = exp_pool_name(place->pool),
-                                            .size_bytes = place->size_bytes - books->slack_bytes,
-                                            .tag = exp_tag_of(books->number),
-                                            .caller = caller };
+            struct exp_stop_about about = about_of(block, place, books, caller);
             exp_stop_now(EXP_STOP_BAD_POOL_HEADER,
                          EXP_STOP_HEADER_GUARD,
                          (uintptr_t)block,
@@ -505,11 +511,7 @@ static void return_charge(const void *block,
     unsigned column = place->pool >> 1;
     uint64_t missing = exp_quota_return(books->who, column, place->size_bytes);
     if (missing != 0) {
-        struct exp_stop_about about = { .block = block,
-                                        .pool = exp_pool_name(place->pool),
-                                        .size_bytes = place->size_bytes,
-                                        .tag = exp_tag_of(books->number),
-                                        .caller = caller };
+        struct exp_stop_about about = about_of(block, place, books, caller);
         exp_stop_now(EXP_STOP_QUOTA_UNDERFLOW,
                      (uintptr_t)books->who,
                      column,
@@ -567,11 +569,7 @@ static void judge_kind(const void *block,
                        const void *caller)
 {
     if ((books->kind & EXP_SIDE_SECURE) != 0) {
-        struct exp_stop_about about = { .block = block,
-                                        .pool = exp_pool_name(place->pool),
-                                        .size_bytes = place->size_bytes,
-                                        .tag = exp_tag_of(books->number),
-                                        .caller = caller };
+        struct exp_stop_about about = about_of(block, place, books, caller);
         exp_stop_now(
             EXP_STOP_BAD_POOL_CALLER, EXP_STOP_FREE_INTERIOR, (uintptr_t)block, 0, 0, &about);
     }
@@ -604,12 +602,15 @@ void *exp_pool_secure_record(const void *block, uint32_t *tag)
     return (books.kind & EXP_SIDE_SECURE) != 0 ? books.who : NULL;
 }
 
-size_t exp_pool_judge(const void *block, uint32_t tag, const void *caller)
+void exp_pool_judge(const void *block,
+                    uint32_t tag,
+                    const void *caller,
+                    struct exp_stop_about *about)
 {
     struct exp_run_place place = judge_address(block, caller);
     struct exp_side books = books_of(&place);
     judge_rights(block, &place, &books, tag, caller);
-    return place.size_bytes;
+    *about = about_of(block, &place, &books, caller);
 }
 
 void exp_pool_free_secure(void *block, uint32_t tag, const void *caller)

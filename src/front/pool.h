@@ -11,6 +11,7 @@
 #define EXP_POOL_H
 
 #include "core/owner.h"
+#include "core/stop.h"
 
 /* Pools; the numbers equal enum expool_region_pool_index, column of a tag row = pool >> 1. */
 enum exp_pool {
@@ -308,8 +309,11 @@ void *exp_pool_secure_record(const void *block, uint32_t *tag);
  */
 void exp_pool_free_secure(void *block, uint32_t tag, const void *caller);
 
-/* Judge address, IRQL and tag of a free, and change nothing. Returns what the block holds. */
-size_t exp_pool_judge(const void *block, uint32_t tag, const void *caller);
+/* Judge address, IRQL and tag of a free, and change nothing. Receives what a report says of it. */
+void exp_pool_judge(const void *block,
+                    uint32_t tag,
+                    const void *caller,
+                    struct exp_stop_about *about);
 
 /* Flush the caller's caches, give back what can be given back. */
 void exp_pool_trim(void);

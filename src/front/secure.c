@@ -245,7 +245,8 @@ void exp_secure_free(void *block,
         params->SecurePoolFlags != 0 || (record->flags & SECURE_POOL_FLAGS_FREEABLE) == 0) {
         stop(block, "secure pool", caller);
     }
-    (void)exp_pool_judge(block, tag, caller);
+    struct exp_stop_about about;
+    exp_pool_judge(block, tag, caller, &about);
     if (!open_pages(block, 0, exp_max(record->bytes, 1), true)) {
         return; /* the system refuses: the pages stay as they are, and used */
     }

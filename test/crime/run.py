@@ -47,7 +47,6 @@ NAMES = {
 
 # program: code, first parameter (None: an address)
 # source: spec/api.md 2.8, 2.9; product.md 8; spec/diagnostics.md 1.5
-# program: code, first parameter (None: an address); source: api.md 2.8, 2.9, product.md 8, spec/diagnostics.md 1.5
 CRIMES = {
     "allocate_tag_zero": (POOL, 0x9B),
     "allocate_tag_zero_wrapper": (POOL, 0x9B),
@@ -133,7 +132,6 @@ def expectation_of(lines, name, faults):
         faults.append("no expectation on stdout")
         return None, tells
     code, first = CRIMES[name]
-    if int(expects[0][0], 16) != code or first not in (None, int(expects[0][1], 16)):
     if int(expects[0][0], 16) != code or first not in (
             None, int(expects[0][1], 16)):
         faults.append("the program expects %s/%s, the table %X/%X"

@@ -8,7 +8,7 @@
  * with it, and the host is told the same by mprotect, so that a touch of what was not committed
  * faults at once:
  *
- *     PAGE_OUTSIDE -> reserve -> PAGE_RESERVED -> commit -> PAGE_READ, _WRITE, _EXECUTE <-> PAGE_LOST
+ *     PAGE_OUTSIDE -> reserve -> PAGE_RESERVED -> commit -> PAGE_READ, _WRITE, _EXECUTE <-> _LOST
  *
  * The port is as unkind as its contract allows. Pages made inaccessible lose their contents to
  * garbage unless they held only zeros. A decommit that fails leaves garbage. Memory is zero at

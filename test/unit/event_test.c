@@ -36,7 +36,7 @@ static void set_words(const char *name, const char *value)
 
 static struct exp_span *take(unsigned pool, size_t pages)
 {
-    struct exp_span *span = exp_span_take(pool, pages);
+    struct exp_span *span = exp_span_take(0, pool, pages);
     if (CHECK(span != NULL)) {
         span->class_index = EXP_CLASS_LARGE;
         span->use = EXP_SPAN_LARGE;
@@ -147,7 +147,7 @@ static void fill_and_empty(unsigned pool, unsigned other, unsigned low, unsigned
         CHECK_EQUAL(sim_calls(SIM_CONDITION) - told, changes);
     }
     CHECK_EQUAL(changes, 4);
-    CHECK(exp_span_take(pool, LIMIT + 1) == NULL);
+    CHECK(exp_span_take(0, pool, LIMIT + 1) == NULL);
     set_words(pool == PAGED ? "paged_limit" : "nonpaged_limit", "unlimited");
 }
 
