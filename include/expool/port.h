@@ -22,6 +22,10 @@
 struct exp_owner;
 struct expool_stop;
 
+enum {
+    EXP_PORT_CONDITIONS = 16 /* numbers of conditions are below */
+};
+
 /* Most NUMA nodes that are told apart; a port of a larger machine folds the others in. */
 #define EXP_PORT_NODES_MAX 16u
 
@@ -121,6 +125,17 @@ bool exp_port_memory(struct exp_port_memory *memory);
  *   locks   those of the condition may be held: takes none of the pool's
  */
 void exp_port_condition(unsigned index, bool holds);
+
+/*
+ * A descriptor that polls as readable while a condition holds, as exp_port_condition tells it from
+ * now on; the caller has it told once more.
+ *
+ *   index     below EXP_PORT_CONDITIONS
+ *   look      to be called a few times a second from now on, by some thread; NULL: no need
+ *   returns   the same one every time; a copy of the process has its own; -1: none is left
+ *   irql      PASSIVE
+ */
+int exp_port_condition_file(unsigned index, void (*look)(void));
 
 /* Random bits for placement; no cryptographic promise. */
 uint64_t exp_port_random(void);

@@ -35,6 +35,8 @@
 
 #include <wdm.h>
 
+EXP_STATIC_ASSERT((unsigned)EXP_EVENT_CONDITIONS <= (unsigned)EXP_PORT_CONDITIONS, "port.h");
+
 enum {
     EVENT_NAME_MAX = 260, /* characters */
     EVENT_HANDLES = 4096,
@@ -211,10 +213,11 @@ static void look(bool now, bool tell)
     exp_lock_release(&exp_event.looks);
 }
 
-void exp_event_look(bool tell)
+/* What the port's looker calls. */
+static void look_now(void)
 {
     notice();
-    look(true, tell);
+    look(true, false);
 }
 
 /* The word that holds a condition, with a look at memory where that is needed. */
@@ -253,6 +256,23 @@ unsigned exp_event_find(const char *name)
         }
     }
     return EXP_EVENT_CONDITIONS;
+}
+
+EXP_EXPORT int expool_event_fd(const char *name)
+{
+    unsigned index = name == NULL ? EXP_EVENT_CONDITIONS : exp_event_find(name);
+    if (index == EXP_EVENT_CONDITIONS) {
+        return -1;
+    }
+    notice();
+    bool memory = index >= EXP_SPAN_CONDITIONS;
+    int file = exp_port_condition_file(index, memory ? look_now : NULL);
+    if (file >= 0 && memory) {
+        look(true, true);
+    } else if (file >= 0) {
+        exp_span_conditions_tell();
+    }
+    return file;
 }
 
 /* ---- waits ----------------------------------------------------------------------------------- */

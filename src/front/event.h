@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Standard events, shared ones and a caller's own; waits. The routines are wdmevent.h's; here is
- * what a port asks.
+ * Standard events, shared ones and a caller's own; waits. The routines are wdmevent.h's and
+ * expool.h's; here are the numbers of the events, and what tests ask.
  */
 #ifndef EXP_EVENT_H
 #define EXP_EVENT_H
@@ -29,15 +29,6 @@ enum exp_event_condition {
  *   irql      any
  */
 unsigned exp_event_find(const char *name);
-
-/*
- * Look at memory now; conditions begin and end.
- *
- *   tell      tell the port each of them as it is, also those that stay
- *   irql      <= DISPATCH
- *   locks     takes the lock of the looks (EXP_RANK_EVENT)
- */
-void exp_event_look(bool tell);
 
 /* Bits of the conditions that hold with this memory, by the options in force. source: api.md 6 */
 uint32_t exp_event_judge(const struct exp_port_memory *memory);

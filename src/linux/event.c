@@ -31,9 +31,7 @@
  * No locks: one word for each condition names the copy of the process and the descriptor.
  */
 #define _GNU_SOURCE
-#include "front/event.h"
 
-#include <expool.h>
 #include <expool/port.h>
 
 #include "base/format.h"
@@ -61,8 +59,9 @@ enum {
 #define EVENT_NO_LIMIT (UINT64_C(1) << 60) /* "no limit" is written as a number near 2^63 */
 
 static struct {
-    uint64_t files[EXP_EVENT_CONDITIONS]; /* atomic: copy << 32 | 1 + descriptor; 0 = none */
-    uint32_t watched;                     /* atomic: 1 + the copy that has a thread that looks */
+    uint64_t files[EXP_PORT_CONDITIONS]; /* atomic: copy << 32 | 1 + descriptor; 0 = none */
+    uint32_t watched;                    /* atomic: 1 + the copy that has a thread that looks */
+    void (*look)(void);                  /* what that thread calls; written before it starts */
     dev_t device; /* atomic: of every event counter; constant once one is made */
     ino_t inode;
 } exp_event_files;
@@ -394,19 +393,20 @@ static void *watch(void *unused)
     const struct timespec pause = { .tv_nsec = EVENT_WATCH_NS };
     (void)unused;
     for (;;) {
-        exp_event_look(false);
+        exp_event_files.look();
         nanosleep(&pause, NULL);
     }
     return NULL;
 }
 
 /* A thread that looks at memory, one for each copy of the process; false: it cannot be had. */
-static bool start_watch(void)
+static bool start_watch(void (*look)(void))
 {
     uint32_t copy = exp_owner_forks() + 1;
     if (__atomic_exchange_n(&exp_event_files.watched, copy, __ATOMIC_ACQ_REL) == copy) {
         return true;
     }
+    exp_event_files.look = look;
     pthread_attr_t attributes;
     pthread_t thread;
     sigset_t all;
@@ -457,21 +457,10 @@ static int get_file(unsigned index)
     return made;
 }
 
-EXP_EXPORT int expool_event_fd(const char *name)
+int exp_port_condition_file(unsigned index, void (*look)(void))
 {
     int saved = errno;
-    unsigned index = name == NULL ? EXP_EVENT_CONDITIONS : exp_event_find(name);
-    int file = -1;
-    if (index < EXP_EVENT_CONDITIONS) {
-        exp_owner_notice();
-        bool memory = index >= EXP_SPAN_CONDITIONS;
-        file = memory && !start_watch() ? -1 : get_file(index);
-        if (file >= 0 && memory) {
-            exp_event_look(true);
-        } else if (file >= 0) {
-            exp_span_conditions_tell();
-        }
-    }
+    int file = look != NULL && !start_watch(look) ? -1 : get_file(index);
     errno = saved;
     return file;
 }

@@ -111,6 +111,7 @@ static struct {
     bool memory_known;
     struct exp_port_memory memory;
     uint32_t conditions;
+    void (*look)(void); /* of exp_port_condition_file */
     uint32_t conditions_told;
     char printed[PRINTED_BYTES]; /* what exp_port_print showed last */
     struct sim_processor processor[SIM_PROCESSORS];
@@ -139,6 +140,7 @@ static const char *const call_names[SIM_CALL_COUNT] = {
     [SIM_BIND] = "bind",         [SIM_SETTLE] = "settle",
     [SIM_WAKE_ALL] = "wake_all",
     [SIM_CLOCK_NS] = "clock_ns", [SIM_TIME] = "time_100ns",
+    [SIM_CONDITION_FILE] = "condition_file",
     [SIM_MEMORY] = "memory",     [SIM_CONDITION] = "condition",
     [SIM_PRINT] = "print",
 };
@@ -371,6 +373,14 @@ void sim_memory_set(const struct exp_port_memory *memory)
 {
     sim.memory_known = memory != NULL;
     sim.memory = memory != NULL ? *memory : (struct exp_port_memory){0};
+}
+
+bool sim_look(void)
+{
+    if (sim.look != NULL) {
+        sim.look();
+    }
+    return sim.look != NULL;
 }
 
 uint32_t sim_conditions(void)
@@ -737,11 +747,20 @@ bool exp_port_memory(struct exp_port_memory *memory)
 void exp_port_condition(unsigned index, bool holds)
 {
     fails(SIM_CONDITION);
-    if (index >= 32) {
+    if (index >= EXP_PORT_CONDITIONS) {
         complain("condition(%u)", index);
     }
     sim.conditions_told |= UINT32_C(1) << index;
     sim.conditions = (sim.conditions & ~(UINT32_C(1) << index)) | (uint32_t)holds << index;
+}
+
+int exp_port_condition_file(unsigned index, void (*look)(void))
+{
+    if (index >= EXP_PORT_CONDITIONS) {
+        complain("condition_file(%u)", index);
+    }
+    sim.look = look != NULL ? look : sim.look;
+    return fails(SIM_CONDITION_FILE) ? -1 : 100 + (int)index;
 }
 
 uint64_t exp_port_clock_ms(void)

@@ -30,6 +30,7 @@ enum sim_call {
     SIM_REGION,
     SIM_REGION_COMMIT,
     SIM_OWNER_SET,
+    SIM_CONDITION_FILE,
     SIM_SETTLE,
     SIM_CALL_FALLIBLE,
     SIM_WAIT = SIM_CALL_FALLIBLE,
@@ -106,6 +107,9 @@ void sim_on_wait(void (*hook)(uint32_t *word));
 
 /* What exp_port_memory answers from now on; NULL: nothing is known, as at the start. */
 void sim_memory_set(const struct exp_port_memory *memory);
+
+/* Look at memory as the thread behind a descriptor would; false: nobody asked for one. */
+bool sim_look(void);
 
 /* What exp_port_condition said last of each condition, as bits, and of which it spoke at all. */
 uint32_t sim_conditions(void);

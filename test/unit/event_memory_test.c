@@ -235,7 +235,7 @@ static void test_memory_group_not_visible_here_falls_back_to_the_root(void)
 
 static void test_memory_odd_groups_are_passed_over(void)
 {
-    static const char *const odd[] = { "", "max", "many", "-1", "99999999999999999999999999", "\n" };
+    static const char *const odd[] = { "", "max", "many", "-1", "99999999999999999999", "\n" };
     char path[4096];
     clear();
     put_machine();
@@ -258,7 +258,8 @@ static void test_memory_odd_groups_are_passed_over(void)
     put("/proc/self/cgroup", "0::/%s\n", path);
     CHECK(look());
     check_machine_counts();
-    static const char *const lines[] = { "", ":", "::", "0:", "0::", "\n\n", "1:memory", "0::/a::b" };
+    static const char *const lines[] = { "", ":", "::", "0:", "0::", "\n\n", "1:memory",
+                                         "0::/a::b" };
     for (size_t index = 0; index < sizeof(lines) / sizeof(lines[0]); index++) {
         put("/proc/self/cgroup", "%s", lines[index]);
         CHECK(look());

@@ -143,7 +143,7 @@ static void fill_and_empty(unsigned pool, unsigned other, unsigned low, unsigned
         CHECK_EQUAL(sim_conditions() >> high & 1, now[1]);
         CHECK_EQUAL(exp_span.region->pool[pool].conditions,
                     (now[0] ? EXPOOL_REGION_LOW : 0u) | (now[1] ? EXPOOL_REGION_HIGH : 0u));
-        CHECK_EQUAL(sim_calls(SIM_WAKE_ALL) - wakes, changes); /* the system hears of nothing else */
+        CHECK_EQUAL(sim_calls(SIM_WAKE_ALL) - wakes, changes); /* nothing else is told */
         CHECK_EQUAL(sim_calls(SIM_CONDITION) - told, changes);
     }
     CHECK_EQUAL(changes, 4);
@@ -411,6 +411,30 @@ static void test_event_names_are_found_with_and_without_folder(void)
     CHECK_EQUAL(exp_event_find(""), EXP_EVENT_CONDITIONS);
 }
 
+static void test_event_descriptor_is_told_once_more_and_memory_looked_at(void)
+{
+    static const struct exp_port_memory plenty = { 4096 * MIB, 2048 * MIB, 10, 1000, 1000, 0 };
+    uint64_t told = sim_calls(SIM_CONDITION);
+    CHECK(!sim_look());
+    CHECK_EQUAL(expool_event_fd("HighPagedPoolCondition"), 100 + EXP_SPAN_HIGH_PAGED);
+    CHECK_EQUAL(sim_calls(SIM_CONDITION) - told, EXP_SPAN_CONDITIONS);
+    CHECK(sim_conditions() >> EXP_SPAN_HIGH_PAGED & 1);
+    CHECK(!sim_look());
+    CHECK_EQUAL(expool_event_fd("LowMemoryCondition"), 100 + EXP_EVENT_LOW_MEMORY);
+    CHECK_EQUAL(sim_calls(SIM_CONDITION) - told, EXP_EVENT_CONDITIONS);
+    sim_memory_set(&plenty);
+    other.waits = 2;
+    CHECK(sim_look());
+    CHECK_EQUAL(sim_conditions() >> EXP_EVENT_LOW_MEMORY & 3, 2);
+    other.waits = 102;
+    grow_scarce(NULL);
+    CHECK(sim_look()); /* at once, however young the last look is */
+    CHECK_EQUAL(sim_conditions() >> EXP_EVENT_LOW_MEMORY & 3, 1);
+    sim_fail(SIM_CONDITION_FILE, 1, 1);
+    CHECK_EQUAL(expool_event_fd("LowMemoryCondition"), UINT64_MAX);
+    sim_memory_set(NULL);
+}
+
 int main(void)
 {
     sim_start(1, SIM_ARENA_BYTES_DEFAULT);
@@ -427,5 +451,6 @@ int main(void)
     RUN(test_event_judges_memory_and_commit);
     RUN(test_event_memory_is_looked_at_ten_times_a_second);
     RUN(test_event_names_are_found_with_and_without_folder);
+    RUN(test_event_descriptor_is_told_once_more_and_memory_looked_at);
     return unit_end();
 }
