@@ -237,7 +237,9 @@ static bool take_or_trim(struct exp_owner *owner,
  * The block's pages get memory of the node that was asked for, now, while it can still be refused:
  * to let the system bind them would let it end the process when the node has none.
  */
-static bool settle(const struct exp_pool_request *request, const struct taken *taken)
+static bool settle(struct exp_owner *owner,
+                   const struct exp_pool_request *request,
+                   const struct taken *taken)
 {
     if ((request->want & EXP_POOL_NODE) == 0 || exp_range.nodes == 1) {
         return true;
@@ -246,7 +248,11 @@ static bool settle(const struct exp_pool_request *request, const struct taken *t
     size_t bytes =
         exp_round_up((uintptr_t)taken->block + taken->held_bytes, EXP_PAGE_BYTES) - start;
     bool settled = exp_port_settle((void *)start, bytes, request->node);
-    return settled || (request->want & EXP_POOL_NODE_ONLY) == 0;
+    if (settled || (request->want & EXP_POOL_NODE_ONLY) == 0) {
+        return true;
+    }
+    trim_for(owner); /* free memory that we keep may be what the node lacks */
+    return exp_port_settle((void *)start, bytes, request->node);
 }
 
 /* Number, row and side record for what was taken; false: no memory for one of them. */
@@ -330,7 +336,7 @@ static void *allocate(const struct exp_pool_request *request, enum exp_pool_outc
         return NULL;
     }
     if (take_or_trim(owner, request, &grant, &taken)) {
-        served = settle(request, &taken) && enter_books(owner, request, &taken, &grant);
+        served = settle(owner, request, &taken) && enter_books(owner, request, &taken, &grant);
         if (served) {
             commit(request, &taken, &grant);
         } else {
