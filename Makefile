@@ -10,6 +10,7 @@
 #   make fuzz SECONDS=60          every fuzzer, checked build
 #   make soak SECONDS=3600        the churn fuzzer, long
 #   make programs                 only the tests that run real programs on the pool
+#   make numa                     only the test on a simulated machine of two NUMA nodes
 #   make format                   lay out all C files (.clang-format)
 
 PREFIX ?= /usr/local
@@ -22,7 +23,7 @@ PROG ?= cc -std=gnu17 -O2 -ffreestanding -fshort-wchar -fms-extensions -Wno-mult
 	-Isrc -Iinclude/wdk -DEXP_PORT_HEADER='"linux/owner_inline.h"' -c $(LARGE) -o /dev/null
 
 .PHONY: all packages run test bench check-house install fuzz soak programs \
-	format clean $(VARIANTS)
+	numa format clean $(VARIANTS)
 .DEFAULT_GOAL := all
 
 all: free
@@ -64,6 +65,9 @@ soak: free
 
 programs: free
 	@ctest --test-dir build/free -L programs --output-on-failure --no-tests=error
+
+numa: free
+	@ctest --test-dir build/free -L numa --verbose --no-tests=error
 
 format: packages
 	@clang-format -i $$(find src include test tools bench -name '*.[ch]')
