@@ -10,9 +10,9 @@
  * cache. The checks come first and stop with no lock held: the shared owner's lock is released
  * before a stop.
  *
- * Blocks above 64 KiB, and blocks whose tag number does not fit a state, have pages of their own
- * and are always freed here. A request that finds no memory flushes what this thread and the stores
- * keep and tries once more, unless the failure was asked for.
+ * Blocks above 64 KiB have pages of their own; they and rare blocks (core/side.h) are always freed
+ * here. A request that finds no memory flushes what this thread and the stores keep and tries once
+ * more, unless the failure was asked for.
  */
 #include "front/pool.h"
 
@@ -460,6 +460,12 @@ static struct exp_stop_about about_of(const void *block,
     };
 }
 
+/* Bytes of a block that its user may write: all but the guard. */
+static size_t usable_bytes(const struct exp_run_place *place, const struct exp_side *books)
+{
+    return place->size_bytes - books->slack_bytes;
+}
+
 /* Step 3 and 4: IRQL and tag (spec/api.md 2.4, 2.9). */
 static void judge_rights(const void *block,
                          const struct exp_run_place *place,
@@ -630,13 +636,12 @@ void exp_pool_free_secure(void *block, uint32_t tag, const void *caller)
 size_t exp_pool_block_size(const void *block, bool span, bool *quota, const void *caller)
 {
     struct exp_run_place place = judge_address(block, caller);
+    struct exp_side books = books_of(&place);
+    size_t usable = usable_bytes(&place, &books);
     if (quota != NULL) {
-        *quota = (books_of(&place).kind & EXP_SIDE_QUOTA) != 0;
+        *quota = (books.kind & EXP_SIDE_QUOTA) != 0;
     }
-    if (span && place.size_bytes >= EXP_PAGE_BYTES) {
-        return exp_round_up(place.size_bytes, EXP_PAGE_BYTES);
-    }
-    return place.size_bytes;
+    return span && usable >= EXP_PAGE_BYTES ? exp_round_up(usable, EXP_PAGE_BYTES) : usable;
 }
 
 void exp_pool_trim(void)
@@ -711,7 +716,7 @@ static void *resize_large(void *block, struct exp_run_place *place, size_t bytes
 /* Contents of a block into another: pages move where the system can, else bytes are copied. */
 static void move_contents(void *to, void *from, size_t from_held, size_t bytes)
 {
-    if (bytes >= POOL_MOVE_BYTES && from_held % EXP_PAGE_BYTES == 0) {
+    if (bytes >= POOL_MOVE_BYTES && bytes == from_held && from_held % EXP_PAGE_BYTES == 0) {
         bool moved = exp_port_move(to, from, from_held);
         if (exp_range.nodes > 1) {
             exp_port_bind(to, from_held, exp_range_node_of(to)); /* the wish moved, or was lost */
@@ -741,8 +746,10 @@ void *exp_pool_face_resize(void *block, size_t bytes, uint32_t number)
     }
     const void *caller = __builtin_return_address(0);
     struct exp_run_place place = judge_address(block, caller);
-    size_t held = place.size_bytes;
-    if (place.class_index == EXP_CLASS_LARGE) {
+    struct exp_side books = books_of(&place);
+    judge_kind(block, &place, &books, caller);
+    size_t held = usable_bytes(&place, &books);
+    if (place.class_index == EXP_CLASS_LARGE && (books.kind & EXP_SIDE_GUARD) == 0) {
         void *same = resize_large(block, &place, bytes);
         if (same != NULL) {
             return same;
@@ -759,7 +766,6 @@ void *exp_pool_face_resize(void *block, size_t bytes, uint32_t number)
     }
     move_contents(other, block, held, exp_min(held, bytes));
     if (!exp_pool_try_free_any(block, false)) {
-        struct exp_side books = books_of(&place);
         free_judged(block, &place, &books, caller);
     }
     return other;
