@@ -473,6 +473,9 @@ static void judge_rights(const void *block,
                          uint32_t tag,
                          const void *caller)
 {
+    if (EXP_UNLIKELY(books->number == 0)) {
+        stop_freed_by_two(block, caller); /* since its state was judged */
+    }
     uint32_t stored = exp_tag_of(books->number);
     unsigned irql = exp_pool_irql();
     struct exp_stop_about about = about_of(block, place, books, caller);
@@ -514,7 +517,10 @@ static void judge_guard(const void *block,
     }
 }
 
-/* Step 6: the process that pays gets its charge back, or the charge is missing. */
+/*
+ * Step 6: the process that pays gets its charge back. When the charge is missing the block, whose
+ * state says free already, stays live.
+ */
 static void return_charge(const void *block,
                           const struct exp_run_place *place,
                           const struct exp_side *books,
@@ -524,6 +530,7 @@ static void return_charge(const void *block,
     uint64_t missing = exp_quota_return(books->who, column, place->size_bytes);
     if (missing != 0) {
         struct exp_stop_about about = about_of(block, place, books, caller);
+        exp_atomic_store_release(place->state, (uint16_t)EXP_STATE_WIDE);
         exp_stop_now(EXP_STOP_QUOTA_UNDERFLOW,
                      (uintptr_t)books->who,
                      column,
@@ -544,15 +551,15 @@ static void free_judged(void *block,
     if ((books->kind & EXP_SIDE_GUARD) != 0) {
         judge_guard(block, place, books, caller);
     }
+    /* Slow enough to afford what the fast path cannot: one of two frees of a block wins, and the
+     * other one neither returns a charge nor touches a process that may be gone. */
+    if (exp_atomic_exchange(place->state, (uint16_t)EXP_STATE_FREE) == EXP_STATE_FREE) {
+        stop_freed_by_two(block, caller);
+    }
     if ((books->kind & EXP_SIDE_QUOTA) != 0) {
         return_charge(block, place, books, caller);
     }
     struct exp_owner *owner = exp_owner_enter();
-    /* Slow enough to afford what the fast path cannot: one of two frees of a block wins. */
-    if (exp_atomic_exchange(place->state, (uint16_t)EXP_STATE_FREE) == EXP_STATE_FREE) {
-        exp_owner_leave(owner);
-        stop_freed_by_two(block, caller);
-    }
     exp_owner_count_free(owner, books->number, column, place->size_bytes);
     if ((books->kind & EXP_SIDE_SESSION) != 0) {
         exp_tag_session_count(books->number, column, false, place->size_bytes);
