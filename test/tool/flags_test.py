@@ -44,10 +44,12 @@ void body(void)
 
 WRONG = [
     "PagedPool", "NonPagedPool", "NonPagedPoolNx", "NonPagedPoolNxCacheAligned",
-    "PagedPoolCacheAligned", "PagedPool | POOL_ZERO_ALLOCATION", "NonPagedPoolNx | POOL_FLAG_SESSION",
+    "PagedPoolCacheAligned", "PagedPool | POOL_ZERO_ALLOCATION",
+    "NonPagedPoolNx | POOL_FLAG_SESSION",
     "(POOL_TYPE)1", "type", "constant_type", "volatile_type", "types[2]", "request->type",
     "get_type()", "1", "0", "512", "0u", "1ull",
-    "POOL_FLAG_PAGED | POOL_FLAG_NON_PAGED", "POOL_FLAG_UNINITIALIZED", "POOL_FLAG_RAISE_ON_FAILURE",
+    "POOL_FLAG_PAGED | POOL_FLAG_NON_PAGED", "POOL_FLAG_UNINITIALIZED",
+    "POOL_FLAG_RAISE_ON_FAILURE",
     "POOL_FLAG_PAGED | POOL_FLAG_RESERVED1", "POOL_FLAG_NON_PAGED | 0x80000000u",
 ]
 RIGHT = [

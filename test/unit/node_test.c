@@ -331,7 +331,7 @@ static void test_node_wish_survives_a_resize_that_moves_pages(void)
     for (int failing = 0; failing < 2; failing++) {
         sim_processor_set(0);
         char *block = exp_pool_face_allocate(bytes, number, false);
-        char *behind = exp_pool_face_allocate(bytes, number, false); /* it cannot grow where it is */
+        char *behind = exp_pool_face_allocate(bytes, number, false); /* it cannot grow there */
         CHECK(lies_on(block, bytes, 0) && lies_on(behind, bytes, 0));
         block[bytes - 1] = 'e';
         sim_processor_set(1);
