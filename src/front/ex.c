@@ -41,7 +41,11 @@ EXP_STATIC_ASSERT(EXP_TAG_PROTECTED == PROTECTED_POOL, "spec/api.md 1.13");
     (FLAGS_POOL | POOL_FLAG_USE_QUOTA | POOL_FLAG_UNINITIALIZED | POOL_FLAG_SESSION |              \
      POOL_FLAG_CACHE_ALIGNED | POOL_FLAG_RAISE_ON_FAILURE)
 
+/* Bits of a POOL_TYPE and what is or-ed into it (spec/api.md 1.2, 1.3), but those of FLAGS_POOL. */
+#define SLIP_BITS UINT32_C(0x63f)
+
 enum {
+    SLIPS_TOLD = 16, /* callers that are told of a POOL_TYPE given as POOL_FLAGS */
     TYPE_MUST_SUCCEED = 2,
     TYPE_CACHE_ALIGNED = 4,
     TYPE_SESSION = 32,
@@ -228,6 +232,38 @@ static bool name_pool(uint32_t required, struct request *request)
     return true;
 }
 
+/*
+ * Flags without a pool, made only of bits that a POOL_TYPE has: say so once for each caller. The
+ * answer stays NULL (spec/api.md 2.2).
+ */
+static void tell_slip(uint32_t required, const void *caller)
+{
+    static void *told[SLIPS_TOLD]; /* atomic, from NULL once */
+    if ((required & ~SLIP_BITS) != 0) {
+        return;
+    }
+    unsigned index = 0;
+    while (index < SLIPS_TOLD && !exp_atomic_try_publish(&told[index], (void *)(uintptr_t)caller)) {
+        if (exp_atomic_load_acquire(&told[index]) == caller) {
+            return;
+        }
+        index++;
+    }
+    if (index == SLIPS_TOLD) {
+        return;
+    }
+    char line[256];
+    struct exp_text text;
+    exp_format_start(&text, line, sizeof(line));
+    exp_format_words(&text, "expool: POOL_FLAGS 0x");
+    exp_format_hex(&text, required, 3);
+    exp_format_words(&text,
+                     " name no pool; a POOL_TYPE was passed to ExAllocatePool2 or 3, called at 0x");
+    exp_format_hex(&text, (uintptr_t)caller, 16);
+    exp_format_words(&text, ": no memory is given.\n");
+    exp_port_print(line, text.length_bytes);
+}
+
 /* Flags, tag and bytes in, a judged request served; entries as in ExAllocatePool3. */
 static EXP_NOINLINE void *allocate_by_flags(POOL_FLAGS flags,
                                             size_t bytes,
@@ -249,7 +285,11 @@ static EXP_NOINLINE void *allocate_by_flags(POOL_FLAGS flags,
         .quota = (required & POOL_FLAG_USE_QUOTA) != 0,
         .caller = caller,
     };
-    if (!name_pool(required, &request) || (required & ~(uint32_t)FLAGS_GRANTED) != 0 || tag == 0 ||
+    bool named = name_pool(required, &request);
+    if (!named && (required & (uint32_t)FLAGS_POOL) == 0) {
+        tell_slip(required, caller);
+    }
+    if (!named || (required & ~(uint32_t)FLAGS_GRANTED) != 0 || tag == 0 ||
         !exp_extended_read(entries, count, required, &request.extended)) {
         return fail(&request, raise, STATUS_INVALID_PARAMETER);
     }
