@@ -93,7 +93,7 @@ enum exp_seh_misuse {
 struct exp_seh_flight {
     EXCEPTION_RECORD record;
     struct exp_seh_frame *target; /* where it will be handled, or asked next */
-    ULONG_PTR about[6];           /* for the report of a stop; the library's */
+    ULONG64 about[6];             /* for the report of a stop; the library's */
 };
 
 /* One __try statement, while its guarded block runs. */

@@ -584,11 +584,9 @@ void *exp_owner_flush(struct exp_owner *owner)
     return twice;
 }
 
-void exp_owner_exit(struct exp_owner *owner)
+/* What the next thread must not find: level, guarded blocks, exceptions. */
+static void forget_thread(struct exp_owner *owner)
 {
-    exp_owner_notice();
-    /* A slot freed twice is left alone and shows when it is handed out. */
-    (void)exp_owner_flush(owner);
     owner->irql = 0;
     owner->frames = NULL;
     if (owner->process != NULL) {
@@ -599,6 +597,14 @@ void exp_owner_exit(struct exp_owner *owner)
     owner->handled_count = 0;
     exp_owner_block(owner, 0, false);
     exp_owner_block(owner, 1, false);
+}
+
+void exp_owner_exit(struct exp_owner *owner)
+{
+    exp_owner_notice();
+    /* A slot freed twice is left alone and shows when it is handed out. */
+    (void)exp_owner_flush(owner);
+    forget_thread(owner);
     exp_lock_acquire(&exp_owners.lock);
     owner->named = false;
     exp_owners.owners--;
@@ -703,13 +709,7 @@ void exp_owner_child(void)
             tables_fill(owner);
         } else if (owner->named) {
             recover(owner, torn);
-            if (owner->process != NULL) {
-                exp_quota_release(owner->process);
-            }
-            owner->process = NULL;
-            owner->frames = NULL;
-            owner->flight_count = 0;
-            owner->handled_count = 0;
+            forget_thread(owner);
             owner->named = false;
         }
     }

@@ -41,8 +41,8 @@ EXP_STATIC_ASSERT(EXP_TAG_PROTECTED == PROTECTED_POOL, "spec/api.md 1.13");
     (FLAGS_POOL | POOL_FLAG_USE_QUOTA | POOL_FLAG_UNINITIALIZED | POOL_FLAG_SESSION |              \
      POOL_FLAG_CACHE_ALIGNED | POOL_FLAG_RAISE_ON_FAILURE)
 
-/* Bits of a POOL_TYPE and what is or-ed into it (spec/api.md 1.2, 1.3), but those of FLAGS_POOL. */
-#define SLIP_BITS UINT32_C(0x63f)
+/* Bits of a POOL_TYPE and what is or-ed into it (spec/api.md 1.2, 1.3); 0x20 raises as a flag. */
+#define SLIP_BITS UINT32_C(0x61f)
 
 enum {
     SLIPS_TOLD = 16, /* callers that are told of a POOL_TYPE given as POOL_FLAGS */
@@ -286,8 +286,8 @@ static EXP_NOINLINE void *allocate_by_flags(POOL_FLAGS flags,
         .caller = caller,
     };
     bool named = name_pool(required, &request);
-    if (!named && (required & (uint32_t)FLAGS_POOL) == 0) {
-        tell_slip(required, caller);
+    if (!raise && (required & (uint32_t)FLAGS_POOL) == 0) {
+        tell_slip(required, caller); /* a raise speaks for itself */
     }
     if (!named || (required & ~(uint32_t)FLAGS_GRANTED) != 0 || tag == 0 ||
         !exp_extended_read(entries, count, required, &request.extended)) {
