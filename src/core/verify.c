@@ -499,6 +499,17 @@ static bool verify_sums(void)
                 EXP_VERIFY_PAGES_USED, counts, counts->pages_used, counts->pages_used_peak);
         }
     }
+    const uint64_t *used = exp_verify.pages_used;
+    const uint64_t sums[2] = { used[0] + used[1], used[2] };
+    for (unsigned index = 0; index < 2; index++) {
+        const struct exp_span_gate *gate = &exp_span.gates[index];
+        if (!same(EXP_VERIFY_PAGES_USED, gate, sums[index], gate->pages_used)) {
+            return false;
+        }
+        if (sums[index] < gate->used_least || sums[index] > gate->used_most) {
+            return wrong(EXP_VERIFY_PAGES_USED, gate, sums[index], gate->used_least);
+        }
+    }
     return true;
 }
 

@@ -28,6 +28,9 @@
  * Conditions of memory need somebody who looks: a thread, started with the first such descriptor,
  * looks four times a second.
  *
+ * Callers hold locks of the pool, so files are used by bare system calls here: libc's would let a
+ * thread be cancelled in the middle.
+ *
  * No locks: one word for each condition names the copy of the process and the descriptor.
  */
 #define _GNU_SOURCE
@@ -45,6 +48,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,10 +81,13 @@ static bool read_text(const char *const parts[4], char *buffer, size_t size)
     for (unsigned index = 0; index < 4; index++) {
         exp_format_words(&text, parts[index]);
     }
-    int file = text.length_bytes + 1 < sizeof(path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    int file = -1;
+    if (text.length_bytes + 1 < sizeof(path)) {
+        file = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    }
     size_t length = 0;
     while (file >= 0 && length < size - 1) {
-        ssize_t got = read(file, buffer + length, size - 1 - length);
+        long got = syscall(SYS_read, file, buffer + length, size - 1 - length);
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -90,7 +97,7 @@ static bool read_text(const char *const parts[4], char *buffer, size_t size)
         length += (size_t)got;
     }
     if (file >= 0) {
-        close(file);
+        syscall(SYS_close, file);
     }
     buffer[length] = '\0';
     return length != 0;
@@ -381,8 +388,7 @@ void exp_port_condition(unsigned index, bool holds)
     int file = file_of(word);
     uint64_t value = 1;
     if (file >= 0) {
-        ssize_t done =
-            holds ? write(file, &value, sizeof(value)) : read(file, &value, sizeof(value));
+        long done = syscall(holds ? SYS_write : SYS_read, file, &value, sizeof(value));
         (void)done; /* read: it was 0 already */
     }
     errno = saved;

@@ -130,7 +130,7 @@ static void test_timeouts_are_relative_or_absolute(void)
     KeQuerySystemTime(&now);
     DDI_TRUE(now.QuadPart >= timeout.QuadPart);
     (void)KeSetEvent(&event, IO_NO_INCREMENT, FALSE);
-    timeout.QuadPart = (LONGLONG)1 << 63; /* some 29000 years */
+    timeout.QuadPart = INT64_MIN; /* some 29000 years */
     DDI_EQUAL(STATUS_SUCCESS,
               KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, &timeout));
     start_waiters(waiters, &event, 50);

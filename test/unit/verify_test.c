@@ -351,6 +351,16 @@ static void damage_unused_link(void)
     exp_span_unused()->next->previous = NULL;
 }
 
+static void damage_gate_used(void)
+{
+    exp_span.gates[1].pages_used++;
+}
+
+static void damage_gate_stretch(void)
+{
+    exp_span.gates[0].used_least = exp_span.gates[0].pages_used + 1;
+}
+
 static void damage_pages_used(void)
 {
     exp_span.counts[2].pages_used++;
@@ -678,6 +688,8 @@ static const struct damage damages[] = {
     DAMAGE(dirty_link_back, DIRTY_LIST),
     DAMAGE(unused_link, UNUSED_LIST),
     DAMAGE(pages_used, PAGES_USED),
+    DAMAGE(gate_used, PAGES_USED),
+    DAMAGE(gate_stretch, PAGES_USED),
     DAMAGE(pages_peak, PAGES_USED),
     DAMAGE(pages_dirty, PAGES_DIRTY),
     DAMAGE(run_slots, CLASS),
