@@ -575,6 +575,33 @@ static void test_descriptor_of_memory_follows_by_itself(void)
     DDI_EQUAL(0, expool_set("stall", "20"));
 }
 
+static uint32_t cancelled_blocks; /* atomic */
+
+static void *take_cancelled(void *argument)
+{
+    pthread_cancel(pthread_self()); /* takes effect at the next cancellation point */
+    ExFreePool(take_pages(&pools[1], *(uint64_t *)argument));
+    __atomic_store_n(&cancelled_blocks, 1, __ATOMIC_RELEASE);
+    pthread_testcancel();
+    return NULL;
+}
+
+static void test_a_thread_is_not_cancelled_where_a_condition_begins(void)
+{
+    struct pool *pool = &pools[1];
+    uint64_t limit = limit_for(pool, LIMIT_PAGES);
+    uint64_t pages = limit - used_pages(pool) - low_pages(pool, limit);
+    pthread_t thread;
+    void *result = NULL;
+
+    DDI_TRUE(expool_event_fd("LowNonPagedPoolCondition") >= 0);
+    DDI_EQUAL(0, pthread_create(&thread, NULL, take_cancelled, &pages));
+    DDI_EQUAL(0, pthread_join(thread, &result));
+    DDI_TRUE(result == PTHREAD_CANCELED);
+    DDI_EQUAL(1, __atomic_load_n(&cancelled_blocks, __ATOMIC_ACQUIRE));
+    ExFreePool(take_pages(pool, LARGE_PAGES)); /* no lock was left behind */
+}
+
 static const struct ddi_test tests[] = {
     DDI_TEST("155", test_all_nine_names_open_in_any_case_and_others_are_made_signaled),
     DDI_TEST("155", test_names_that_cannot_be_give_null),
@@ -589,6 +616,7 @@ static const struct ddi_test tests[] = {
     DDI_TEST("(6)", test_memory_thresholds_move_memory_events),
     DDI_TEST("(6)", test_descriptors_are_readable_while_conditions_hold),
     DDI_TEST("(6)", test_descriptors_of_a_copy_are_its_own),
+    DDI_TEST("(6)", test_a_thread_is_not_cancelled_where_a_condition_begins),
     DDI_TEST("(6)", test_closed_descriptors_do_no_harm),
     DDI_TEST("(6)", test_descriptor_of_memory_follows_by_itself),
 };
