@@ -73,9 +73,39 @@ static void test_fsrtl_without_tag_uses_fsrt(void)
     DDI_RAISES(&stop, STATUS_INSUFFICIENT_RESOURCES);
 }
 
+static void test_fsrtl_with_quota_raises_also_where_null_is_asked_for(void)
+{
+    struct expool_process *process = expool_process_create("fsrtl", 100, 100);
+    struct expool_process *before = expool_process_enter(process);
+    struct expool_usage usage;
+    struct ddi_stop stop;
+    uint64_t live = ddi_live('trSF', 1);
+    PVOID block;
+
+    DDI_CATCH(&stop, FsRtlAllocatePoolWithQuotaTag(PagedPool, 200, TAG));
+    DDI_RAISES(&stop, STATUS_QUOTA_EXCEEDED);
+    DDI_CATCH(&stop,
+              FsRtlAllocatePoolWithQuotaTag(
+                  (POOL_TYPE)(NonPagedPoolNx | POOL_QUOTA_FAIL_INSTEAD_OF_RAISE), 200, TAG));
+    DDI_RAISES(&stop, STATUS_QUOTA_EXCEEDED);
+    DDI_CATCH(&stop, FsRtlAllocatePoolWithQuota(PagedPool, 200));
+    DDI_RAISES(&stop, STATUS_QUOTA_EXCEEDED);
+    block = FsRtlAllocatePoolWithQuota(PagedPool, 50);
+    DDI_TRUE(block != NULL);
+    DDI_EQUAL(live + 1, ddi_live('trSF', 1));
+    expool_process_usage(process, &usage);
+    DDI_TRUE_FOR(usage.paged_bytes >= 50, usage.paged_bytes);
+    ExFreePool(block);
+    expool_process_usage(process, &usage);
+    DDI_EQUAL(0, usage.paged_bytes);
+    expool_process_enter(before);
+    expool_process_release(process);
+}
+
 static const struct ddi_test tests[] = {
     DDI_TEST("87", test_fsrtl_with_tag_raises_on_every_failure_of_memory),
     DDI_TEST("87", test_fsrtl_with_tag_is_with_tag_otherwise),
+    DDI_TEST("(2.12)", test_fsrtl_with_quota_raises_also_where_null_is_asked_for),
     DDI_TEST("88", test_fsrtl_without_tag_uses_fsrt),
 };
 
