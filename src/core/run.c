@@ -41,8 +41,8 @@ enum {
 
 /* Under the span lock. */
 static struct {
-    struct exp_link tails[EXP_PORT_NODES_MAX][3][RUN_TAIL_BINS]; /* parents, by ->age */
     struct exp_link extents[1 << EXP_CLASS_BITS][2]; /* holders of free states; 1 = one page */
+    struct exp_link tails[EXP_PORT_NODES_MAX][3][RUN_TAIL_BINS]; /* parents, by ->age */
 } run_lists;
 
 void exp_run_start(void)

@@ -55,13 +55,14 @@ struct exp_span_state exp_span = { .lock = { 0, EXP_RANK_SPAN } };
 
 /* Under exp_span.lock, except visits. */
 static struct {
-    struct set sets[EXP_PORT_NODES_MAX][3][2]; /* node, pool; 0 dirty, 1 clean */
-    struct exp_link dirty;                     /* all dirty spans by age, oldest first */
+    struct exp_link dirty; /* all dirty spans by age, oldest first */
     struct exp_link unused;
     uint32_t chunks_of[3];
     uint64_t now_ms;
     uint32_t purging; /* atomic: spans in no list because they are given back right now */
     uint32_t visits;  /* atomic, lossy */
+    /* Node, pool; 0 dirty, 1 clean. Last, so that nodes that do not exist cost no memory. */
+    struct set sets[EXP_PORT_NODES_MAX][3][2];
 } span_lists;
 
 /* Gate of a pool. */

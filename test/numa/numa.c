@@ -136,12 +136,6 @@ static void run_on(int processor)
           node);
 }
 
-PVOID NTAPI(ExAllocatePool3)(POOL_FLAGS Flags,
-                             SIZE_T NumberOfBytes,
-                             ULONG Tag,
-                             PCPOOL_EXTENDED_PARAMETER ExtendedParameters,
-                             ULONG ExtendedParametersCount);
-
 /* What ExAllocatePool3 gives for a wished node. */
 static void *allocate_on(ULONG requirement, size_t bytes, bool optional)
 {
