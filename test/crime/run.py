@@ -32,6 +32,7 @@ POOL = 0xC2
 VERIFIER = 0xC4
 RAISE = 0x1E
 NO_MEMORY = 0xC000009A
+NO_QUOTA = 0xC0000044
 BAD_PARAMETER = 0xC000000D
 MISALIGNED = 0x80000002
 
@@ -39,7 +40,9 @@ NAMES = {
     0x09: "IRQL_NOT_GREATER_OR_EQUAL",
     0x0A: "IRQL_NOT_LESS_OR_EQUAL",
     0x10: "SPIN_LOCK_NOT_OWNED",
+    0x19: "BAD_POOL_HEADER",
     0x1E: "KMODE_EXCEPTION_NOT_HANDLED",
+    0x21: "QUOTA_UNDERFLOW",
     0xC2: "BAD_POOL_CALLER",
     0xC4: "DRIVER_VERIFIER_DETECTED_VIOLATION",
     0xE2: "UNKNOWN",
@@ -88,6 +91,19 @@ CRIMES = {
     "free_block_with_lookaside": (VERIFIER, 0xCC),
     "free_paged_at_dispatch": (POOL, 0x09),
     "free_nonpaged_at_irql_3": (POOL, 0x09),
+    "free_secure": (POOL, 0x99),
+    "free_secure_with_tag": (POOL, 0x99),
+    "free_secure_with_wrong_cookie": (POOL, 0x99),
+    "free_secure_not_freeable": (POOL, 0x99),
+    "free_pool2_with_priority": (POOL, 0x99),
+    "free_pool2_without_array": (POOL, 0x99),
+    "destroy_pool_with_blocks": (POOL, 0x99),
+    "destroy_pool_twice": (POOL, 0x99),
+    "free_without_charge": (0x21, None),
+    "free_overrun": (0x19, 0x21),
+    "charge_idle": (0xC4, 0x10A),
+    "raise_on_quota": (RAISE, NO_QUOTA),
+    "raise_on_return_beyond": (RAISE, NO_QUOTA),
     "raise_irql_downward": (0x09, 1),
     "lower_irql_upward": (0x0A, 2),
     "acquire_spin_lock_above_dispatch": (0x09, 2),
@@ -140,6 +156,9 @@ def expectation_of(lines, name, faults):
             None, int(expects[0][1], 16)):
         faults.append("the program expects %s/%s, the table %X/%X"
                       % (expects[0][0], expects[0][1], code, first or 0))
+    if int(expects[0][0], 16) != code or first not in (None, int(expects[0][1], 16)):
+        faults.append("the program expects %s/%s, the table %X/%s"
+                      % (expects[0][0], expects[0][1], code, first))
     return expects[0], tells
 
 
