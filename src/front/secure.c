@@ -81,12 +81,16 @@ static struct pool *place_take(void)
     if (places == NULL) {
         return NULL;
     }
+    struct pool *former = exp_secure.places;
     if (old != 0) {
-        __builtin_memcpy(places, exp_secure.places, old * sizeof(*places));
-        exp_range_heap_give(EXP_RANGE_KEPT, exp_secure.places, old * sizeof(*places));
+        __builtin_memcpy(places, former, old * sizeof(*places));
     }
+    /* In this order: a copy of the process that is made in between finds a table that is whole. */
     exp_secure.places = places;
     exp_secure.place_count = count;
+    if (old != 0) {
+        exp_range_heap_give(EXP_RANGE_KEPT, former, old * sizeof(*places));
+    }
     return &places[old];
 }
 
@@ -290,7 +294,8 @@ EXP_EXPORT NTSTATUS ExSecurePoolUpdate(HANDLE SecurePoolHandle,
     acquire();
     bool open = open_pages(Allocation, Offset, Size, true);
     if (open) {
-        __builtin_memcpy((char *)Allocation + Offset, Buffer, Size);
+        /* Buffer may lie in the block itself. */
+        __builtin_memmove((char *)Allocation + Offset, Buffer, Size);
         (void)open_pages(Allocation, Offset, Size, false);
     }
     exp_lock_release(&exp_secure.lock);
