@@ -276,6 +276,12 @@ static bool enter_books(struct exp_owner *owner,
     return true;
 }
 
+/* Bytes after the caller's own; a block of none has one. */
+static size_t guard_bytes(const struct exp_pool_request *request, const struct taken *taken)
+{
+    return taken->held_bytes - exp_max(request->bytes, 1);
+}
+
 /* Nothing can fail any more: record, state, counts. */
 static void commit(const struct exp_pool_request *request,
                    const struct taken *taken,
@@ -284,7 +290,7 @@ static void commit(const struct exp_pool_request *request,
     if (grant->side != NULL) {
         bool guard = (grant->kind & EXP_SIDE_GUARD) != 0;
         grant->side->kind = (uint16_t)grant->kind;
-        grant->side->slack_bytes = (uint16_t)(guard ? taken->held_bytes - request->bytes : 0);
+        grant->side->slack_bytes = (uint16_t)(guard ? guard_bytes(request, taken) : 0);
         grant->side->who = request->process != NULL ? (void *)request->process : request->secure;
         exp_atomic_store(&grant->side->number, grant->number);
     }
@@ -309,9 +315,9 @@ static void *fill(const struct exp_pool_request *request,
         __builtin_memset(taken->block, 0, request->bytes);
     }
     if ((grant->kind & EXP_SIDE_GUARD) != 0) {
-        __builtin_memset((char *)taken->block + request->bytes,
-                         POOL_GUARD_BYTE,
-                         taken->held_bytes - request->bytes);
+        size_t bytes = guard_bytes(request, taken);
+        char *end = (char *)taken->block + taken->held_bytes;
+        __builtin_memset(end - bytes, POOL_GUARD_BYTE, bytes);
     }
     return taken->block;
 }
