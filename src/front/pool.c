@@ -276,10 +276,10 @@ static bool enter_books(struct exp_owner *owner,
     return true;
 }
 
-/* Bytes after the caller's own; a block of none has one. */
+/* Bytes after the caller's own. */
 static size_t guard_bytes(const struct exp_pool_request *request, const struct taken *taken)
 {
-    return taken->held_bytes - exp_max(request->bytes, 1);
+    return taken->held_bytes - request->bytes;
 }
 
 /* Nothing can fail any more: record, state, counts. */

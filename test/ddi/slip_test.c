@@ -8,12 +8,14 @@
 /* One place in the program that slips; flags come from outside, so that no compiler warns. */
 __attribute__((noinline)) static PVOID slip(POOL_FLAGS flags)
 {
-    return (ExAllocatePool2)(flags, 64, 'pilS');
+    PVOID volatile block = (ExAllocatePool2)(flags, 64, 'pilS'); /* no tail call: one caller */
+    return block;
 }
 
 __attribute__((noinline)) static PVOID other_slip(POOL_FLAGS flags)
 {
-    return (ExAllocatePool3)(flags, 64, 'pilS', NULL, 0);
+    PVOID volatile block = (ExAllocatePool3)(flags, 64, 'pilS', NULL, 0);
+    return block;
 }
 
 static unsigned lines_of(int file, const char *words)
