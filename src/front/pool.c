@@ -282,6 +282,28 @@ static size_t guard_bytes(const struct exp_pool_request *request, const struct t
     return taken->held_bytes - request->bytes;
 }
 
+/*
+ * A secure block gets its contents and becomes read-only before anybody sees it. False: the system
+ * refuses.
+ */
+static bool seal(const struct exp_pool_request *request, const struct taken *taken)
+{
+    if ((request->want & EXP_POOL_SECURE) == 0) {
+        return true;
+    }
+    size_t bytes = exp_round_up(exp_max(request->bytes, 1), EXP_PAGE_BYTES);
+    if (request->contents != NULL) {
+        __builtin_memcpy(taken->block, request->contents, request->bytes);
+    } else if (!taken->zero) {
+        __builtin_memset(taken->block, 0, request->bytes);
+    }
+    if (!exp_port_commit(taken->block, bytes, EXP_PORT_READ, false)) {
+        (void)exp_port_commit(taken->block, bytes, EXP_PORT_READ_WRITE, false);
+        return false;
+    }
+    return true;
+}
+
 /* Nothing can fail any more: record, state, counts. */
 static void commit(const struct exp_pool_request *request,
                    const struct taken *taken,
@@ -342,7 +364,8 @@ static void *allocate(const struct exp_pool_request *request, enum exp_pool_outc
         return NULL;
     }
     if (take_or_trim(owner, request, &grant, &taken)) {
-        served = settle(owner, request, &taken) && enter_books(owner, request, &taken, &grant);
+        served = settle(owner, request, &taken) && enter_books(owner, request, &taken, &grant) &&
+                 seal(request, &taken);
         if (served) {
             commit(request, &taken, &grant);
         } else {

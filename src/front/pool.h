@@ -26,7 +26,7 @@ enum exp_pool_want {
     EXP_POOL_CACHE_ALIGNED = 2,
     EXP_POOL_COLD = 4,       /* the end of its last page is offered to nobody */
     EXP_POOL_SESSION = 8,    /* the same, and counted for the session */
-    EXP_POOL_SECURE = 16,    /* pages of its own; freed only by exp_pool_free_secure */
+    EXP_POOL_SECURE = 16,    /* read-only pages of its own; freed only by exp_pool_free_secure */
     EXP_POOL_NODE = 32,      /* memory of the request's node */
     EXP_POOL_NODE_ONLY = 64, /* or none at all */
 };
@@ -42,6 +42,7 @@ struct exp_pool_request {
     uint32_t number;                /* tag number of the malloc face */
     struct expool_process *process; /* pays quota; NULL = nobody */
     void *secure;                   /* SECURE: its record */
+    const void *contents;           /* SECURE: its bytes; NULL = zeros */
     const void *caller;             /* return address of the public routine, for a report */
 };
 

@@ -218,21 +218,11 @@ void *exp_secure_allocate(const POOL_EXTENDED_PARAMS_SECURE_POOL *params,
     if (own.secure == NULL) {
         return NULL;
     }
-    own.want = EXP_POOL_SECURE | EXP_POOL_ZERO;
-    char *block = exp_pool_allocate(&own, outcome);
+    own.want = EXP_POOL_SECURE | (request->want & (EXP_POOL_NODE | EXP_POOL_NODE_ONLY));
+    own.contents = params->Buffer;
+    void *block = exp_pool_allocate(&own, outcome);
     if (block == NULL) {
         record_drop(own.secure);
-        return NULL;
-    }
-    size_t bytes = exp_max(request->bytes, 1);
-    if (params->Buffer != NULL) {
-        __builtin_memcpy(block, params->Buffer, request->bytes);
-    }
-    if (!open_pages(block, 0, bytes, false)) {
-        exp_pool_free_secure(block, request->tag, request->caller);
-        record_drop(own.secure);
-        *outcome = EXP_POOL_NO_MEMORY;
-        return NULL;
     }
     return block;
 }

@@ -2,16 +2,16 @@
 /*
  * Every call of the port fails once, at every position of a script of 2 500 operations.
  *
- * The script is drawn from a fixed seed: all doors, pools and sizes, four processors that come
- * and go, trims, and a clock that makes free pages old. It is replayed in a forked child for each
+ * The script is drawn from a fixed seed: all doors, pools and sizes, blocks under quota and secure
+ * blocks, four processors that come and go, trims, and a clock that makes free pages old. It is replayed in a forked child for each
  * fallible call that it makes, the nth of them failing in the nth replay; then with bursts of
  * failures, with a port that refuses every decommit, with little memory, as the copy of a process,
  * and some of all that on a machine of several NUMA nodes.
  *
  * In each replay the naive model (fuzz/model.h) goes along. A request may say NULL only while a
  * call fails, and only for a call that brings memory; right after a failure and at the end the
- * counters of all tags are compared; at the end everything is freed, processors end, and no page
- * is in use.
+ * counters of all tags are compared, and what the process is charged with; at the end everything is
+ * freed, processors end, no page is in use, and nobody but its creator holds the process.
  *
  * source: issue "the pool, end to end", what it must show; spec/api.md 10.3 statements 29, 35, 53
  */
@@ -58,7 +58,8 @@ struct outcome {
     uint64_t calls_fallible;
     uint64_t calls[SIM_CALL_COUNT];
     uint64_t failures;
-    uint64_t refused; /* NULL answers */
+    uint64_t refused;       /* NULL answers of plain blocks */
+    uint64_t refused_quota; /* of blocks under quota, for which the process had no room */
     uint32_t failed_call;
     bool finished;
 };
@@ -83,19 +84,217 @@ static void check_access(const struct model_block *block)
     }
 }
 
-static void check_counts(void)
-{
-    struct model *models[] = {&model};
-    model_check_counts(models, 1);
-    model_check_inside(&model);
-    sim_check_rest();
-}
-
 /* Failures so far of the calls whose failure may be a reason to say NULL. */
 static uint64_t memory_failures(void)
 {
     return sim_failures_of(SIM_RESERVE) + sim_failures_of(SIM_COMMIT) +
            sim_failures_of(SIM_REGION) + sim_failures_of(SIM_REGION_COMMIT);
+}
+
+/* ---- rare blocks: under quota, secure ---- */
+
+#define RARE_MAX         64u
+#define RARE_QUOTA_BYTES 24000u
+#define SECURE_COOKIE    99u
+#define FLAG_USE_QUOTA   UINT64_C(1)
+#define SECURE_FREEABLE  1u
+
+/* The secure pool by hand: spec/api.md 1.6, 3.4. */
+struct secure {
+    void *handle;
+    void *buffer;
+    uintptr_t cookie;
+    uint32_t flags;
+};
+struct entry {
+    uint64_t type;
+    struct secure *secure;
+};
+int32_t ExCreatePool(uint32_t flags, uintptr_t tag, void *params, void **handle);
+void ExDestroyPool(void *handle);
+void *ExAllocatePool3(
+    uint64_t flags, size_t bytes, uint32_t tag, const struct entry *entries, uint32_t count);
+void ExFreePool2(void *block, uint32_t tag, const struct entry *entries, uint32_t count);
+uint32_t ExSecurePoolValidate(void *handle, uint32_t tag, void *block, uintptr_t cookie);
+void *ExAllocatePoolWithQuotaTag(int type, size_t bytes, uint32_t tag);
+
+struct rare {
+    unsigned char *address;
+    size_t bytes; /* requested */
+    size_t size_bytes;
+    uint16_t tag_index;
+    bool paged;
+    bool secure;
+    bool charged;
+};
+
+static struct {
+    struct rare live[RARE_MAX];
+    struct expool_process *process;
+    void *handle;
+    uint64_t refused_quota;
+} rare;
+
+/* Count a block in the model, or take it away. */
+static void rare_count(const struct rare *block, uint64_t sign)
+{
+    struct model_count *count = &model.count[block->tag_index][block->paged];
+    count->allocs += sign == 1;
+    count->frees += sign != 1;
+    count->held_least += sign * block->size_bytes;
+    count->held_most += sign * block->size_bytes;
+}
+
+static void *rare_quota(struct rare *block, uint32_t tag)
+{
+    block->paged = model_below(&model, 2);
+    block->bytes = model_below(&model, 4096);
+    uint64_t pool = block->paged ? FLAG_PAGED : FLAG_NON_PAGED;
+    int type = (block->paged ? TYPE_PAGED : TYPE_NX) | TYPE_QUOTA_FAIL;
+    bool flags = model_below(&model, 2);
+    expool_process_enter(rare.process);
+    void *address = flags ? ExAllocatePool2(pool | FLAG_USE_QUOTA, block->bytes, tag)
+                          : ExAllocatePoolWithQuotaTag(type, block->bytes, tag);
+    expool_process_enter(NULL);
+    return address;
+}
+
+static void *rare_secure(struct rare *block, uint32_t tag)
+{
+    static unsigned char contents[20000];
+    struct secure secure = {rare.handle, contents, SECURE_COOKIE, SECURE_FREEABLE};
+    struct entry entry = {2, &secure};
+    block->paged = false;
+    block->bytes = model_below(&model, sizeof(contents));
+    memset(contents, 0x5c, sizeof(contents));
+    return ExAllocatePool3(FLAG_NON_PAGED, block->bytes, tag, &entry, 1);
+}
+
+/* Why a quota block was refused: its process has no room for a page more. */
+static bool rare_quota_full(void)
+{
+    struct expool_usage usage;
+    expool_process_usage(rare.process, &usage);
+    return usage.paged_bytes + 4096 > RARE_QUOTA_BYTES ||
+           usage.nonpaged_bytes + 4096 > RARE_QUOTA_BYTES;
+}
+
+static void rare_allocate(struct rare *block)
+{
+    if (rare.process == NULL) {
+        rare.process = expool_process_create("payer", RARE_QUOTA_BYTES, RARE_QUOTA_BYTES);
+    }
+    if (rare.handle == NULL) {
+        (void)ExCreatePool(1, 1, NULL, &rare.handle);
+    }
+    if (rare.process == NULL || rare.handle == NULL) {
+        return;
+    }
+    uint64_t failures = memory_failures();
+    block->tag_index = (uint16_t)model_below(&model, MODEL_TAGS);
+    block->secure = model_once_in(&model, 4);
+    uint32_t tag = model_tag(block->tag_index);
+    block->address = block->secure ? rare_secure(block, tag) : rare_quota(block, tag);
+    if (block->address == NULL) {
+        bool full = !block->secure && rare_quota_full();
+        rare.refused_quota += full;
+        if (!full && !short_of_memory && failures == memory_failures()) {
+            model_fail(&model, "NULL for %zu bytes, %s, although no call for memory failed",
+                       block->bytes, block->secure ? "secure" : "under quota");
+        }
+        return;
+    }
+    unsigned char charged = 0;
+    block->size_bytes = ExQueryPoolBlockSize(block->address, &charged);
+    block->charged = charged;
+    if (block->secure && sim_access(block->address) != EXP_PORT_READ) {
+        model_fail(&model, "a secure block can be written to");
+    }
+    rare_count(block, 1);
+}
+
+/* Free a block; a secure one may stay when the port refuses to make its pages writable. */
+static void rare_free(struct rare *block)
+{
+    uint32_t tag = model_tag(block->tag_index);
+    if (block->secure) {
+        struct secure secure = {rare.handle, NULL, SECURE_COOKIE, 0};
+        struct entry entry = {2, &secure};
+        for (size_t index = 0; index < block->bytes; index++) {
+            if (block->address[index] != 0x5c) {
+                model_fail(&model, "a secure block has changed");
+            }
+        }
+        ExFreePool2(block->address, tag, &entry, 1);
+        if (ExSecurePoolValidate(rare.handle, tag, block->address, SECURE_COOKIE)) {
+            return;
+        }
+    } else {
+        ExFreePoolWithTag(block->address, tag);
+    }
+    rare_count(block, (uint64_t)-1);
+    block->address = NULL;
+}
+
+/* The process is charged with what its blocks hold, and held by them. */
+static void rare_check(void)
+{
+    struct expool_usage usage;
+    uint64_t charged[2] = {0};
+    uint64_t references = 1;
+    if (rare.process == NULL) {
+        return;
+    }
+    for (uint32_t index = 0; index < RARE_MAX; index++) {
+        const struct rare *block = &rare.live[index];
+        if (block->address != NULL && block->charged) {
+            charged[block->paged] += block->size_bytes;
+            references++;
+        }
+    }
+    expool_process_usage(rare.process, &usage);
+    if (usage.nonpaged_bytes != charged[0] || usage.paged_bytes != charged[1] ||
+        usage.references != references) {
+        model_fail(&model, "charged with %llu and %llu bytes, %llu references; model %llu %llu %llu",
+                   (unsigned long long)usage.nonpaged_bytes, (unsigned long long)usage.paged_bytes,
+                   (unsigned long long)usage.references, (unsigned long long)charged[0],
+                   (unsigned long long)charged[1], (unsigned long long)references);
+    }
+}
+
+static void replay_rare(void)
+{
+    struct rare *block = &rare.live[model_below(&model, RARE_MAX)];
+    if (block->address == NULL) {
+        rare_allocate(block);
+    } else {
+        rare_free(block);
+    }
+}
+
+static void rare_finish(void)
+{
+    for (uint32_t index = 0; index < RARE_MAX; index++) {
+        if (rare.live[index].address != NULL) {
+            rare_free(&rare.live[index]);
+        }
+    }
+    rare_check();
+    if (rare.process != NULL) {
+        expool_process_release(rare.process);
+    }
+    if (rare.handle != NULL) {
+        ExDestroyPool(rare.handle); /* stops if a block were left in it */
+    }
+}
+
+static void check_counts(void)
+{
+    struct model *models[] = {&model};
+    rare_check();
+    model_check_counts(models, 1);
+    model_check_inside(&model);
+    sim_check_rest();
 }
 
 static void replay_allocate(void)
@@ -135,7 +334,9 @@ static void replay_step(void)
 {
     uint32_t wave = (uint32_t)(model.operation / 400 % 2); /* grow, then shrink */
     uint64_t dice = model_below(&model, 1000);
-    if (dice < 930) {
+    if (dice < 200) {
+        replay_rare();
+    } else if (dice < 930) {
         if (model_below(&model, 100) < (wave == 0 ? 70u : 35u)) {
             replay_allocate();
         } else {
@@ -161,11 +362,13 @@ static void replay_finish(void)
         sim_processor_set((uint32_t)model_below(&model, PROCESSORS));
         replay_free();
     }
+    rare_finish();
     for (uint32_t processor = 0; processor < SIM_PROCESSORS; processor++) {
         sim_processor_set(processor);
         sim_processor_exit();
     }
     sim_processor_set(0);
+    rare.process = NULL;
     expool_trim();
     check_counts();
     static struct expool_tag_row rows[2 * MODEL_TAGS + 64];
@@ -228,6 +431,7 @@ static void replay_script(const struct replay *replay)
     }
     outcome->failures = sim_failures();
     outcome->failed_call = sim_failure_last();
+    outcome->refused_quota = rare.refused_quota;
     outcome->finished = true;
 }
 
@@ -296,6 +500,7 @@ static void test_script_without_failure_serves_all(void)
     }
     CHECK_EQUAL(outcome->refused, 0);
     CHECK_EQUAL(outcome->failures, 0);
+    CHECK(outcome->refused_quota != 0);
     script_calls = outcome->calls_fallible;
     printf("the script of %u operations makes %llu fallible calls:", OPERATIONS,
            (unsigned long long)script_calls);
