@@ -137,9 +137,6 @@ void exp_port_condition(unsigned index, bool holds);
  */
 int exp_port_condition_file(unsigned index, void (*look)(void));
 
-/* Random bits for placement; no cryptographic promise. */
-uint64_t exp_port_random(void);
-
 /*
  * Number of NUMA nodes, by whose index memory can be asked for and found.
  *

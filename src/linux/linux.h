@@ -12,6 +12,9 @@
 
 struct exp_port_memory;
 
+/* Random bits for placement, from the seed when there is one; no cryptographic promise. */
+uint64_t exp_linux_random(void);
+
 /* Read EXPOOL_OPTIONS, once; an unknown name or a bad value ends the process with status 2. */
 void exp_linux_options_read(void);
 

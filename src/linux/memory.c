@@ -61,7 +61,7 @@ static void *random_place(void)
     }
     uint64_t step = (uint64_t)4 << 20;
     uint64_t places = ((uint64_t)0x6000 << 32) / step;
-    return (void *)(uintptr_t)(((uint64_t)0x1000 << 32) + exp_port_random() % places * step);
+    return (void *)(uintptr_t)(((uint64_t)0x1000 << 32) + exp_linux_random() % places * step);
 }
 
 void *exp_port_reserve(size_t bytes, size_t alignment)

@@ -143,7 +143,7 @@ uint64_t exp_port_time_100ns(void)
 }
 
 /* A mix over a counter that starts at the seed: the same seed, the same numbers. */
-uint64_t exp_port_random(void)
+uint64_t exp_linux_random(void)
 {
     uint64_t step = exp_atomic_add(&exp_system.random, 1);
     uint64_t value = exp_option_value(EXP_OPTION_SEED) + step * UINT64_C(0x9e3779b97f4a7c15);

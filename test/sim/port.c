@@ -134,7 +134,7 @@ static const char *const call_names[SIM_CALL_COUNT] = {
     [SIM_WIPE] = "wipe",         [SIM_REGION] = "region",
     [SIM_WAIT] = "wait",         [SIM_REGION_COMMIT] = "region_commit",
     [SIM_WAKE] = "wake",         [SIM_CLOCK] = "clock_ms",
-    [SIM_RANDOM] = "random",     [SIM_NODE] = "node",
+    [SIM_NODE] = "node",
     [SIM_STOP] = "stop",         [SIM_OWNER_SET] = "owner_set",
     [SIM_DESCRIBE] = "describe", [SIM_NODES] = "nodes",
     [SIM_BIND] = "bind",         [SIM_SETTLE] = "settle",
@@ -767,15 +767,6 @@ uint64_t exp_port_clock_ms(void)
 {
     fails(SIM_CLOCK);
     return sim.clock_ms;
-}
-
-uint64_t exp_port_random(void)
-{
-    fails(SIM_RANDOM);
-    uint64_t state = sim.random_state += UINT64_C(0x9e3779b97f4a7c15);
-    state = (state ^ (state >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    state = (state ^ (state >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return state ^ (state >> 31);
 }
 
 uint32_t exp_port_node(void)

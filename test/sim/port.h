@@ -41,7 +41,6 @@ enum sim_call {
     SIM_TIME,
     SIM_MEMORY,
     SIM_CONDITION,
-    SIM_RANDOM,
     SIM_NODE,
     SIM_NODES,
     SIM_BIND,
