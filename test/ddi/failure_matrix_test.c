@@ -6,9 +6,12 @@
  * One table has the doors, one the causes. Each pair is tried in each kind of pool and with every
  * choice of the bits 8, 16 and 0x20. Before and after the call a snapshot is taken: the rows of the
  * tag, the number of rows, the charge and the references of the process, the IRQL, the pages in
- * use. Then a plain block is allocated in each pool, which needs every lock that could have stayed.
+ * use, the standard events of the pools. Then a plain block is allocated in each pool, which needs
+ * every lock that could have stayed.
  */
 #include "doors.h"
+
+#include <ntifs.h>
 
 enum {
     TAG = 'rtaM',
@@ -32,11 +35,15 @@ static void *low_by_parameter(uint64_t flags, size_t bytes, uint32_t tag)
     return ddi_opaque(ExAllocatePool3(flags, bytes, tag, &entry, 1));
 }
 
+DOOR(door_fsrtl, FsRtlAllocatePoolWithTag((POOL_TYPE)bits, bytes, tag))
+DOOR(door_fsrtl_quota, FsRtlAllocatePoolWithQuotaTag((POOL_TYPE)bits, bytes, tag))
+
 struct row {
     const char *name;
     door *call;
     enum family family;
     uint64_t adds;   /* bits that the door itself or this row adds */
+    uint64_t strips; /* bits that the door takes away before */
     bool own_tag;    /* None, whatever is asked for */
     bool refusable;  /* its priority can be refused */
     bool pays;       /* charges quota */
@@ -72,6 +79,16 @@ static const struct row doors[] = {
     { .name = "ExAllocatePoolQuotaUninitialized",
       .call = door_quota_uninitialized,
       .family = QUOTA,
+      .pays = true },
+    { .name = "FsRtlAllocatePoolWithTag",
+      .call = door_fsrtl,
+      .adds = POOL_RAISE_IF_ALLOCATION_FAILURE,
+      .strips = POOL_QUOTA_FAIL_INSTEAD_OF_RAISE },
+    { .name = "FsRtlAllocatePoolWithQuotaTag",
+      .call = door_fsrtl_quota,
+      .family = QUOTA,
+      .adds = POOL_RAISE_IF_ALLOCATION_FAILURE,
+      .strips = POOL_QUOTA_FAIL_INSTEAD_OF_RAISE,
       .pays = true },
     { .name = "ExAllocatePool2", .call = door_pool2, .family = FLAGS },
     { .name = "ExAllocatePool2, uninitialized",
@@ -124,8 +141,9 @@ static const struct kind {
 struct attempt {
     const struct row *door;
     const struct kind *kind;
-    uint64_t bits; /* as given to the door */
-    uint64_t type; /* as a stop names it */
+    uint64_t bits;  /* as given to the door */
+    uint64_t means; /* what the door makes of them */
+    uint64_t type;  /* as a stop names it */
     size_t bytes;
     uint32_t tag;
     struct door_end end;
@@ -137,19 +155,19 @@ static bool raises_memory(const struct attempt *attempt)
 {
     switch (attempt->door->family) {
     case LEGACY:
-        return (attempt->bits & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0;
+        return (attempt->means & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0;
     case QUOTA:
-        return (attempt->bits & POOL_QUOTA_FAIL_INSTEAD_OF_RAISE) == 0 ||
-               (attempt->bits & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0;
+        return (attempt->means & POOL_QUOTA_FAIL_INSTEAD_OF_RAISE) == 0 ||
+               (attempt->means & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0;
     default:
-        return (attempt->bits & POOL_FLAG_RAISE_ON_FAILURE) != 0;
+        return (attempt->means & POOL_FLAG_RAISE_ON_FAILURE) != 0;
     }
 }
 
 static bool raises_quota(const struct attempt *attempt)
 {
-    return attempt->door->family == QUOTA ? (attempt->bits & POOL_QUOTA_FAIL_INSTEAD_OF_RAISE) == 0
-                                          : (attempt->bits & POOL_FLAG_RAISE_ON_FAILURE) != 0;
+    return attempt->door->family == QUOTA ? (attempt->means & POOL_QUOTA_FAIL_INSTEAD_OF_RAISE) == 0
+                                          : (attempt->means & POOL_FLAG_RAISE_ON_FAILURE) != 0;
 }
 
 /* ---- snapshots ------------------------------------------------------------------------------- */
@@ -159,8 +177,33 @@ struct snapshot {
     size_t rows;
     struct expool_usage usage;
     uint64_t pages[EXPOOL_REGION_POOL_COUNT];
+    uint32_t events; /* a bit for each that is signaled */
     KIRQL irql;
 };
+
+static uint32_t events_signaled(void)
+{
+    static UNICODE_STRING names[] = {
+        RTL_CONSTANT_STRING(L"\\KernelObjects\\LowPagedPoolCondition"),
+        RTL_CONSTANT_STRING(L"\\KernelObjects\\HighPagedPoolCondition"),
+        RTL_CONSTANT_STRING(L"\\KernelObjects\\LowNonPagedPoolCondition"),
+        RTL_CONSTANT_STRING(L"\\KernelObjects\\HighNonPagedPoolCondition"),
+    };
+    static PKEVENT events[RTL_NUMBER_OF(names)];
+    uint32_t signaled = 0;
+
+    for (size_t i = 0; i < RTL_NUMBER_OF(names); ++i) {
+        HANDLE handle;
+
+        if (events[i] == NULL) {
+            events[i] = IoCreateNotificationEvent(&names[i], &handle); /* stays open */
+        }
+        if (DDI_TRUE_FOR(events[i] != NULL, i) && KeReadStateEvent(events[i]) != 0) {
+            signaled |= UINT32_C(1) << i;
+        }
+    }
+    return signaled;
+}
 
 static void snapshot_take(struct snapshot *snapshot)
 {
@@ -174,6 +217,7 @@ static void snapshot_take(struct snapshot *snapshot)
     }
     snapshot->rows = expool_tags(NULL, 0);
     snapshot->usage = door_usage(process);
+    snapshot->events = events_signaled();
     if (ddi_region(&header)) {
         for (int pool = 0; pool < EXPOOL_REGION_POOL_COUNT; ++pool) {
             snapshot->pages[pool] = header.pool[pool].pages;
@@ -417,6 +461,7 @@ static void attempt_one(const struct cause *cause, struct attempt *attempt)
     snapshot_take(&after);
     DDI_TRUE(memcmp(before.row, after.row, sizeof(before.row)) == 0);
     DDI_EQUAL(before.rows, after.rows);
+    DDI_EQUAL(before.events, after.events);
     DDI_EQUAL(before.usage.paged_bytes, after.usage.paged_bytes);
     DDI_EQUAL(before.usage.nonpaged_bytes, after.usage.nonpaged_bytes);
     DDI_EQUAL(before.usage.references, after.usage.references);
@@ -451,7 +496,8 @@ static void attempt_all(const struct cause *cause)
 
                 attempt.bits = (flags ? kinds[kind].flags : kinds[kind].type) | cause->bits |
                                choices[doors[door].family][choice] | doors[door].adds;
-                attempt.type = flags ? kinds[kind].type_of_flags : attempt.bits;
+                attempt.means = (attempt.bits & ~doors[door].strips) | doors[door].adds;
+                attempt.type = flags ? kinds[kind].type_of_flags : attempt.means;
                 if (cause->applies(&attempt)) {
                     attempt_one(cause, &attempt);
                 }
@@ -581,10 +627,10 @@ static void test_matrix_first_of_two_causes_wins(void)
 }
 
 static const struct ddi_test tests[] = {
-    DDI_TEST("29,30,31,35,42,67,68,80,167,184", test_matrix_memory_at_every_door),
-    DDI_TEST("58,112,167,184", test_matrix_priority_at_every_door),
-    DDI_TEST("36,66,68,167,184", test_matrix_quota_at_every_door),
-    DDI_TEST("24,25,27,28,47,80,167,184", test_matrix_arguments_at_every_door),
+    DDI_TEST("29,30,31,35,42,67,68,80,87,167,184", test_matrix_memory_at_every_door),
+    DDI_TEST("35,58,112,167,184", test_matrix_priority_at_every_door),
+    DDI_TEST("35,36,66,68,87,167,184", test_matrix_quota_at_every_door),
+    DDI_TEST("24,25,27,28,35,47,80,167,184", test_matrix_arguments_at_every_door),
     DDI_TEST("32,33,34,46,47,49,80,184", test_matrix_stops_at_every_door),
     DDI_TEST("19,48", test_matrix_zero_bytes_succeed_at_every_door),
     DDI_TEST("24-36,66-68", test_matrix_first_of_two_causes_wins),

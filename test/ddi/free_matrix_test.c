@@ -404,7 +404,7 @@ static void test_free_matrix_secure_block_at_every_plain_door(void)
 }
 
 static const struct ddi_test tests[] = {
-    DDI_TEST("89,61", test_free_matrix_right_frees_do_not_stop),
+    DDI_TEST("21,61,89", test_free_matrix_right_frees_do_not_stop),
     DDI_TEST("94", test_free_matrix_null_and_misaligned),
     DDI_TEST("95", test_free_matrix_outside_the_pools),
     DDI_TEST("94,97", test_free_matrix_inside_a_block),
