@@ -410,6 +410,16 @@ void *exp_pool_allocate(const struct exp_pool_request *request, enum exp_pool_ou
     return allocate(request, outcome);
 }
 
+/* A state that says live names a tag that there is, itself or by its record. */
+static bool believable(const uint16_t *state)
+{
+    uint16_t value = exp_atomic_load_acquire(state);
+    const struct exp_side *side = value == EXP_STATE_WIDE ? exp_side_of(state) : NULL;
+    uint32_t number = side != NULL ? exp_atomic_load(&side->number) : value;
+    /* FREE: another thread has freed it since, which shows later. */
+    return number < exp_tag_count() && (value != EXP_STATE_WIDE || number != 0);
+}
+
 /* Step 1 and 2 of a free: address and state. Returns only for the start of a live block. */
 static struct exp_run_place judge_address(const void *block, const void *caller)
 {
@@ -435,6 +445,14 @@ static struct exp_run_place judge_address(const void *block, const void *caller)
     about.pool = exp_pool_name(place.pool);
     switch (place.what) {
     case EXP_RUN_LIVE:
+        if (EXP_UNLIKELY(!believable(place.state))) {
+            exp_stop_now(EXP_STOP_KERNEL_MODE_HEAP_CORRUPTION,
+                         EXP_STOP_HEAP_INTERNAL,
+                         (uintptr_t)exp_range.base,
+                         (uintptr_t)place.state,
+                         0,
+                         &about);
+        }
         return place;
     case EXP_RUN_NEVER:
         about.pool = NULL;
