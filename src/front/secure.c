@@ -10,7 +10,8 @@
  * cannot prevent.
  *
  * Everything is judged before anything is changed. One lock (EXP_RANK_SECURE) guards the table, the
- * counts of blocks and the pages while they are open; copies of the process free it again.
+ * counts of blocks and the pages while they are open; copies of the process free it again, and who
+ * takes it first there closes pages that were open.
  */
 #include "front/secure.h"
 
@@ -41,6 +42,8 @@ static struct {
     struct exp_lock lock;
     struct pool *places;
     size_t place_count;
+    char *open; /* pages that are writable for an update */
+    size_t open_bytes;
 } exp_secure = { .lock = { 0, EXP_RANK_SECURE } };
 
 static void acquire(void)
@@ -48,6 +51,11 @@ static void acquire(void)
     exp_owner_notice();
     exp_owner_at_child(&exp_secure.lock);
     exp_lock_acquire(&exp_secure.lock);
+    if (EXP_UNLIKELY(exp_secure.open_bytes != 0)) {
+        /* This is a copy of the process, and a thread that is not in it was changing a block. */
+        (void)exp_port_commit(exp_secure.open, exp_secure.open_bytes, EXP_PORT_READ, false);
+        exp_secure.open_bytes = 0;
+    }
 }
 
 static HANDLE handle_of(size_t place)
@@ -162,13 +170,20 @@ EXP_EXPORT VOID ExDestroyPool(HANDLE PoolHandle)
     }
 }
 
-/* Make the pages of [offset, offset + bytes) of a block writable, or read-only again. */
-static bool open_pages(char *block, size_t offset, size_t bytes, bool writable)
+/* Put bytes into a block whose pages are open meanwhile. Lock held. */
+static bool change(char *block, size_t offset, const void *bytes, size_t count)
 {
     size_t first = offset & ~EXP_PAGE_MASK;
-    size_t end = exp_round_up(offset + bytes, EXP_PAGE_BYTES);
-    return exp_port_commit(
-        block + first, end - first, writable ? EXP_PORT_READ_WRITE : EXP_PORT_READ, false);
+    exp_secure.open = block + first;
+    exp_secure.open_bytes = exp_round_up(offset + count, EXP_PAGE_BYTES) - first;
+    bool open = exp_port_commit(exp_secure.open, exp_secure.open_bytes, EXP_PORT_READ_WRITE, false);
+    if (open) {
+        /* They may lie in the block itself. */
+        __builtin_memmove(block + offset, bytes, count);
+        (void)exp_port_commit(exp_secure.open, exp_secure.open_bytes, EXP_PORT_READ, false);
+    }
+    exp_secure.open_bytes = 0;
+    return open;
 }
 
 /* One more block, if the pool lives; its record. */
@@ -241,7 +256,8 @@ void exp_secure_free(void *block,
     }
     struct exp_stop_about about;
     exp_pool_judge(block, tag, caller, &about);
-    if (!open_pages(block, 0, exp_max(record->bytes, 1), true)) {
+    size_t bytes = exp_round_up(exp_max(record->bytes, 1), EXP_PAGE_BYTES);
+    if (!exp_port_commit(block, bytes, EXP_PORT_READ_WRITE, false)) {
         return; /* the system refuses: the pages stay as they are, and used */
     }
     exp_pool_free_secure(block, tag, caller);
@@ -282,14 +298,9 @@ EXP_EXPORT NTSTATUS ExSecurePoolUpdate(HANDLE SecurePoolHandle,
         return STATUS_SUCCESS;
     }
     acquire();
-    bool open = open_pages(Allocation, Offset, Size, true);
-    if (open) {
-        /* Buffer may lie in the block itself. */
-        __builtin_memmove((char *)Allocation + Offset, Buffer, Size);
-        (void)open_pages(Allocation, Offset, Size, false);
-    }
+    bool changed = change(Allocation, Offset, Buffer, Size);
     exp_lock_release(&exp_secure.lock);
-    return open ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
+    return changed ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
 }
 
 EXP_EXPORT LOGICAL ExSecurePoolValidate(HANDLE SecurePoolHandle,

@@ -7,8 +7,10 @@
  */
 #include "doors.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 enum {
     TAG = 'uceS',
@@ -307,7 +309,6 @@ static void test_update_with_anything_wrong_changes_nothing(void)
     } calls[] = {
         { STATUS_INVALID_HANDLE, dead, TAG, block, COOKIE, 0, 10, fresh },
         { STATUS_INVALID_HANDLE, NULL, TAG, block, COOKIE, 0, 10, fresh },
-        { STATUS_INVALID_HANDLE, (HANDLE)(uintptr_t)2, TAG, block, COOKIE, 0, 10, fresh },
         { STATUS_INVALID_HANDLE, block, TAG, block, COOKIE, 0, 10, fresh },
         { STATUS_INVALID_HANDLE, (HANDLE)-1, TAG, block, COOKIE, 0, 10, fresh },
         { STATUS_INVALID_PARAMETER, other, TAG, block, COOKIE, 0, 10, fresh },
@@ -606,6 +607,60 @@ static void test_secure_pool_works_at_dispatch(void)
     ExDestroyPool(handle);
 }
 
+/* ---- copies of the process ------------------------------------------------------------------- */
+
+enum {
+    COPIES = 20,
+    LARGE = 2 << 20
+};
+
+static struct {
+    HANDLE handle;
+    uint8_t *block;
+    volatile bool over;
+} updated;
+
+static void *update_all_the_time(void *buffer)
+{
+    while (!updated.over) {
+        DDI_EQUAL((uint32_t)STATUS_SUCCESS,
+                  (uint32_t)ExSecurePoolUpdate(
+                      updated.handle, TAG, updated.block, COOKIE, 0, LARGE, buffer));
+    }
+    return buffer;
+}
+
+/* Pages that a lost thread had open are closed before a copy does anything with secure pool. */
+static void test_secure_block_is_closed_in_a_copy(void)
+{
+    static uint8_t buffer[LARGE];
+    pthread_t thread;
+
+    updated.handle = create_pool();
+    updated.block = secure_block(
+        updated.handle, LARGE, NULL, SECURE_POOL_FLAGS_FREEABLE | SECURE_POOL_FLAGS_MODIFIABLE);
+    DDI_EQUAL(0, pthread_create(&thread, NULL, update_all_the_time, buffer));
+    for (int copy = 0; copy < COPIES; ++copy) {
+        int status = -1;
+        pid_t child = fork();
+
+        if (child == 0) {
+            bool right = ExSecurePoolValidate(updated.handle, TAG, updated.block, COOKIE) == 1 &&
+                         store_faults(updated.block) && store_faults(updated.block + LARGE - 1);
+
+            free_secure(updated.handle, updated.block);
+            ExDestroyPool(updated.handle);
+            _exit(right ? 0 : 1);
+        }
+        DDI_EQUAL(child, waitpid(child, &status, 0));
+        DDI_EQUAL(0, status);
+    }
+    updated.over = true;
+    pthread_join(thread, NULL);
+    free_secure(updated.handle, updated.block);
+    ExDestroyPool(updated.handle);
+}
+
 static const struct ddi_test tests[] = {
     DDI_TEST("101,128", test_secure_entry_on_a_plain_block_stops),
     DDI_TEST("119", test_create_pool_wants_exactly_the_secure_kind),
@@ -613,6 +668,7 @@ static const struct ddi_test tests[] = {
     DDI_TEST("121", test_secure_block_holds_the_bytes_of_its_buffer),
     DDI_TEST("122", test_secure_block_cannot_be_stored_to),
     DDI_TEST("122,127", test_secure_memory_is_writable_again_after_the_free),
+    DDI_TEST("122,186", test_secure_block_is_closed_in_a_copy),
     DDI_TEST("123", test_update_changes_exactly_its_range),
     DDI_TEST("124", test_update_of_a_constant_block_is_denied),
     DDI_TEST("125", test_update_with_anything_wrong_changes_nothing),

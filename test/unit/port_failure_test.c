@@ -3,10 +3,10 @@
  * Every call of the port fails once, at every position of a script of 2 500 operations.
  *
  * The script is drawn from a fixed seed: all doors, pools and sizes, blocks under quota and secure
- * blocks, four processors that come and go, trims, and a clock that makes free pages old. It is replayed in a forked child for each
- * fallible call that it makes, the nth of them failing in the nth replay; then with bursts of
- * failures, with a port that refuses every decommit, with little memory, as the copy of a process,
- * and some of all that on a machine of several NUMA nodes.
+ * blocks, four processors that come and go, trims, and a clock that makes free pages old. It is
+ * replayed in a forked child for each fallible call that it makes, the nth of them failing in the
+ * nth replay; then with bursts of failures, with a port that refuses every decommit, with little
+ * memory, as the copy of a process, and some of all that on a machine of several NUMA nodes.
  *
  * In each replay the naive model (fuzz/model.h) goes along. A request may say NULL only while a
  * call fails, and only for a call that brings memory; right after a failure and at the end the
@@ -255,7 +255,7 @@ static void rare_check(void)
     expool_process_usage(rare.process, &usage);
     if (usage.nonpaged_bytes != charged[0] || usage.paged_bytes != charged[1] ||
         usage.references != references) {
-        model_fail(&model, "charged with %llu and %llu bytes, %llu references; model %llu %llu %llu",
+        model_fail(&model, "charged with %llu, %llu bytes, %llu references; model %llu %llu %llu",
                    (unsigned long long)usage.nonpaged_bytes, (unsigned long long)usage.paged_bytes,
                    (unsigned long long)usage.references, (unsigned long long)charged[0],
                    (unsigned long long)charged[1], (unsigned long long)references);
