@@ -29,7 +29,7 @@ struct expool_process {
 
 /* The two processes that are always there. */
 extern EXP_HIDDEN struct expool_process exp_quota_system; /* never charged */
-extern EXP_HIDDEN struct expool_process exp_quota_idle;   /* charged in ordinary runs */
+extern EXP_HIDDEN struct expool_process exp_quota_idle;   /* neither; nobody should try */
 
 /*
  * Make a process with one reference.

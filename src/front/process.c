@@ -55,6 +55,7 @@ EXP_EXPORT struct expool_process *expool_process_enter(struct expool_process *pr
 EXP_EXPORT void expool_process_usage(const struct expool_process *process,
                                      struct expool_usage *usage)
 {
+    exp_owner_notice(); /* in a copy of the process, lost threads let go first */
     usage->nonpaged_bytes = exp_atomic_load(&process->used_bytes[0]);
     usage->paged_bytes = exp_atomic_load(&process->used_bytes[1]);
     usage->references = exp_atomic_load(&process->references);

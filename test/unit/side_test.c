@@ -220,6 +220,7 @@ static void test_process_in_a_copy_is_let_go_by_lost_threads(void)
     pid_t child = fork();
     if (child == 0) {
         CHECK(exp_owner_process() == process);
+        CHECK_EQUAL(usage_of(process).references, 2); /* also before the first call of the pool */
         ExFreePoolWithTag(ExAllocatePool2(FLAG_PAGED | FLAG_USE_QUOTA, 100, TAG), TAG);
         CHECK_EQUAL(usage_of(process).references, 2); /* creator and this thread */
         expool_process_enter(NULL);
