@@ -250,13 +250,14 @@ constexpr PWCH exp_wdk_unconst(const WCHAR *text)
 #define DBG_UNREFERENCED_LOCAL_VARIABLE(name) ((void)(name))
 #define ARGUMENT_PRESENT(pointer)             ((CHAR *)(ULONG_PTR)(pointer) != (CHAR *)NULL)
 #define NOTHING
-#define MAXUSHORT    0xFFFF
-#define MAXULONG     0xFFFFFFFFu
-#define MAXLONG      0x7FFFFFFF
-#define MAXULONG_PTR (~(ULONG_PTR)0)
-#define MAXSIZE_T    (~(SIZE_T)0)
-#define ANSI_NULL    ((CHAR)0)
-#define UNICODE_NULL ((WCHAR)0)
+#define ANYSIZE_ARRAY 1 /* a last member with as many elements as the block has room for */
+#define MAXUSHORT     0xFFFF
+#define MAXULONG      0xFFFFFFFFu
+#define MAXLONG       0x7FFFFFFF
+#define MAXULONG_PTR  (~(ULONG_PTR)0)
+#define MAXSIZE_T     (~(SIZE_T)0)
+#define ANSI_NULL     ((CHAR)0)
+#define UNICODE_NULL  ((WCHAR)0)
 
 #define ALIGN_DOWN_BY(length, alignment) ((ULONG_PTR)(length) & ~((ULONG_PTR)(alignment)-1))
 #define ALIGN_UP_BY(length, alignment)                                                             \

@@ -220,6 +220,39 @@ static inline BOOLEAN RtlPrefixUnicodeString(PCUNICODE_STRING String1,
     return RtlEqualUnicodeString(String1, &start, CaseInSensitive);
 }
 
+#define HASH_STRING_ALGORITHM_DEFAULT 0
+#define HASH_STRING_ALGORITHM_X65599  1
+#define HASH_STRING_ALGORITHM_INVALID 0xFFFFFFFFu
+
+/*
+ * Hash a string for a table of names.
+ *
+ *   String            may be empty, not NULL
+ *   CaseInSensitive   strings that differ in case only get the same value
+ *   HashAlgorithm     DEFAULT or X65599, which are the same: value = 65599 * value + character
+ *   HashValue         receives the value; not NULL
+ *   returns           STATUS_SUCCESS; STATUS_INVALID_PARAMETER
+ *   source            RtlHashUnicodeString page
+ */
+static inline NTSTATUS RtlHashUnicodeString(PCUNICODE_STRING String,
+                                            BOOLEAN CaseInSensitive,
+                                            ULONG HashAlgorithm,
+                                            PULONG HashValue)
+{
+    ULONG value = 0;
+
+    if (String == NULL || HashValue == NULL || HashAlgorithm > HASH_STRING_ALGORITHM_X65599) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    for (SIZE_T index = 0; index < String->Length / sizeof(WCHAR); index++) {
+        WCHAR one = String->Buffer[index];
+
+        value = value * 65599 + (CaseInSensitive ? RtlUpcaseUnicodeChar(one) : one);
+    }
+    *HashValue = value;
+    return STATUS_SUCCESS;
+}
+
 /* ---- narrow strings -------------------------------------------------------------------------- */
 
 /* RtlInitUnicodeString for narrow strings; text beyond 65534 characters is not counted. */

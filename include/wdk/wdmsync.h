@@ -148,6 +148,35 @@ static inline BOOLEAN InterlockedBitTestAndComplement(LONG volatile *Base, LONG 
     return (BOOLEAN)((InterlockedXor(Base + (Bit >> 5), mask) & mask) != 0);
 }
 
+/*
+ * One access that is not torn and that the compiler neither repeats nor drops: NoFence orders
+ * nothing else, Acquire keeps what follows behind it, Release keeps what precedes before it.
+ */
+#define EXP_WDK_READ_WRITE(infix, suffix, type)                                                    \
+    static inline type Read##infix##NoFence##suffix(type const volatile *Source)                   \
+    {                                                                                              \
+        return __atomic_load_n(Source, __ATOMIC_RELAXED);                                          \
+    }                                                                                              \
+    static inline type Read##infix##Acquire##suffix(type const volatile *Source)                   \
+    {                                                                                              \
+        return __atomic_load_n(Source, __ATOMIC_ACQUIRE);                                          \
+    }                                                                                              \
+    static inline VOID Write##infix##NoFence##suffix(type volatile *Destination, type Value)       \
+    {                                                                                              \
+        __atomic_store_n(Destination, Value, __ATOMIC_RELAXED);                                    \
+    }                                                                                              \
+    static inline VOID Write##infix##Release##suffix(type volatile *Destination, type Value)       \
+    {                                                                                              \
+        __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);                                    \
+    }
+
+EXP_WDK_READ_WRITE(, , LONG)
+EXP_WDK_READ_WRITE(, 64, LONG64)
+EXP_WDK_READ_WRITE(ULong, , ULONG)
+EXP_WDK_READ_WRITE(ULong64, , ULONG64)
+EXP_WDK_READ_WRITE(Pointer, , PVOID)
+#undef EXP_WDK_READ_WRITE
+
 #define KeMemoryBarrier() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define MemoryBarrier()   __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #if defined(__x86_64__) || defined(__i386__)

@@ -250,12 +250,37 @@ static void test_system_size_is_one_of_three_and_stays(void)
     DDI_EQUAL(size, MmQuerySystemSize());
 }
 
+static void test_hash_of_a_string_is_x65599_with_or_without_case(void)
+{
+    static const UNICODE_STRING lower = RTL_CONSTANT_STRING(L"ab\u00E9");
+    static const UNICODE_STRING upper = RTL_CONSTANT_STRING(L"AB\u00C9");
+    static const UNICODE_STRING empty = { 0, 0, NULL };
+    ULONG one = 1;
+    ULONG other = 2;
+
+    DDI_EQUAL(0, RtlHashUnicodeString(&empty, FALSE, HASH_STRING_ALGORITHM_DEFAULT, &one));
+    DDI_EQUAL(0, one);
+    DDI_EQUAL(0, RtlHashUnicodeString(&lower, FALSE, HASH_STRING_ALGORITHM_X65599, &one));
+    DDI_EQUAL((ULONG)(('a' * 65599u + 'b') * 65599u + 0xE9), one);
+    DDI_EQUAL(0, RtlHashUnicodeString(&upper, FALSE, HASH_STRING_ALGORITHM_DEFAULT, &other));
+    DDI_TRUE(one != other);
+    DDI_EQUAL(0, RtlHashUnicodeString(&lower, TRUE, HASH_STRING_ALGORITHM_DEFAULT, &one));
+    DDI_EQUAL(other, one);
+    DDI_EQUAL(STATUS_INVALID_PARAMETER, RtlHashUnicodeString(NULL, TRUE, 0, &one));
+    DDI_EQUAL(STATUS_INVALID_PARAMETER, RtlHashUnicodeString(&lower, TRUE, 0, NULL));
+    DDI_EQUAL(STATUS_INVALID_PARAMETER, RtlHashUnicodeString(&lower, TRUE, 2, &one));
+    DDI_EQUAL(STATUS_INVALID_PARAMETER,
+              RtlHashUnicodeString(&lower, TRUE, HASH_STRING_ALGORITHM_INVALID, &one));
+    DDI_EQUAL(other, one);
+}
+
 static const struct ddi_test tests[] = {
     DDI_TEST("(memory words)", test_memory_words_do_what_they_say),
     DDI_TEST("(strings)", test_wide_strings_begin_as_documented),
     DDI_TEST("(strings)", test_wide_strings_are_copied_as_far_as_they_fit),
     DDI_TEST("(strings)", test_wide_strings_are_appended_whole_or_not_at_all),
     DDI_TEST("(strings)", test_wide_strings_compare_with_and_without_case),
+    DDI_TEST("(strings)", test_hash_of_a_string_is_x65599_with_or_without_case),
     DDI_TEST("(strings)", test_upper_case_is_that_of_latin_1),
     DDI_TEST("(strings)", test_narrow_strings_become_wide_ones_and_come_back),
     DDI_TEST("(strings)", test_strings_that_do_not_fit_are_refused_or_cut_as_documented),

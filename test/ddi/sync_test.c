@@ -121,6 +121,26 @@ static void *count(void *argument)
     return NULL;
 }
 
+static void test_single_accesses_read_what_was_written(void)
+{
+    LONG volatile word = 0;
+    LONG64 volatile wide = 0;
+    ULONG volatile unsigned_word = 0;
+    ULONG64 volatile unsigned_wide = 0;
+    PVOID volatile pointer = NULL;
+
+    WriteNoFence(&word, -1);
+    WriteRelease64(&wide, INT64_MIN);
+    WriteULongRelease(&unsigned_word, MAXULONG);
+    WriteULong64NoFence(&unsigned_wide, UINT64_MAX);
+    WritePointerRelease(&pointer, &shared);
+    DDI_TRUE(ReadAcquire(&word) == -1 && ReadNoFence(&word) == -1);
+    DDI_TRUE(ReadNoFence64(&wide) == INT64_MIN && ReadAcquire64(&wide) == INT64_MIN);
+    DDI_TRUE(ReadULongAcquire(&unsigned_word) == MAXULONG);
+    DDI_TRUE(ReadULong64NoFence(&unsigned_wide) == UINT64_MAX);
+    DDI_TRUE(ReadPointerAcquire(&pointer) == &shared && ReadPointerNoFence(&pointer) == &shared);
+}
+
 static void test_interlocked_operations_lose_nothing(void)
 {
     start();
@@ -356,6 +376,7 @@ static void test_blocks_are_allocated_and_freed_under_a_spin_lock(void)
 
 static const struct ddi_test tests[] = {
     DDI_TEST("(interlocked)", test_interlocked_operations_return_what_is_documented),
+    DDI_TEST("(interlocked)", test_single_accesses_read_what_was_written),
     DDI_TEST("(interlocked)", test_interlocked_operations_lose_nothing),
     DDI_TEST("(spin lock)", test_spin_lock_raises_and_restores_the_irql),
     DDI_TEST("(spin lock)", test_spin_lock_keeps_threads_apart),
