@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One spin lock guards the list, the counts and the two events; nothing is allocated, copied or
+ * One spin lock guards the list, its count and the event; nothing is allocated, copied or
  * freed while it is held, because all other processors that want it spin meanwhile.
  *
  * Ready is a notification event and says what is so, not what has happened: it is signaled as long
  * as a receiver would not have to wait. So no wake-up is lost, whoever comes first, and one that
  * comes too late waits again.
  *
- * The end: once Running is FALSE the list does not grow, nobody comes in, and Ready stays signaled.
- * The last receiver that leaves signals Idle, still under the lock; whoever then takes the lock
- * knows that nobody touches the queue any more.
+ * Once Running is FALSE the list does not grow, nobody takes from it but the rundown, and Ready
+ * stays signaled for those who wait.
  */
 #include "packet_queue.h"
 
@@ -72,7 +71,6 @@ NTSTATUS PacketQueueInitialize(PPACKET_QUEUE Queue, ULONG Capacity, PACKET_POLIC
     KeInitializeSpinLock(&Queue->Lock);
     InitializeListHead(&Queue->Packets);
     KeInitializeEvent(&Queue->Ready, NotificationEvent, FALSE);
-    KeInitializeEvent(&Queue->Idle, NotificationEvent, FALSE);
     Queue->Capacity = Capacity;
     Queue->Policy = Policy;
     Queue->Running = TRUE;
@@ -128,7 +126,6 @@ NTSTATUS PacketQueueReceive(PPACKET_QUEUE Queue, PLARGE_INTEGER Timeout, PPACKET
 
     *Packet = NULL;
     KeAcquireSpinLock(&Queue->Lock, &OldIrql);
-    Queue->Receivers += 1;
     while (Queue->Running && (*Packet = PacketQueuePop(Queue)) == NULL &&
            Status != STATUS_TIMEOUT) {
         KeReleaseSpinLock(&Queue->Lock, OldIrql);
@@ -141,10 +138,6 @@ NTSTATUS PacketQueueReceive(PPACKET_QUEUE Queue, PLARGE_INTEGER Timeout, PPACKET
     } else if (!Queue->Running) {
         Status = STATUS_CANCELLED;
     }
-    Queue->Receivers -= 1;
-    if (Queue->Receivers == 0 && !Queue->Running) {
-        KeSetEvent(&Queue->Idle, IO_NO_INCREMENT, FALSE);
-    }
     KeReleaseSpinLock(&Queue->Lock, OldIrql);
     return Status;
 }
@@ -153,18 +146,13 @@ _Use_decl_annotations_
 VOID PacketQueueRundown(PPACKET_QUEUE Queue)
 {
     PPACKET Packet;
-    BOOLEAN Busy;
     KIRQL OldIrql;
 
     KeAcquireSpinLock(&Queue->Lock, &OldIrql);
     Queue->Running = FALSE;
-    Busy = Queue->Receivers != 0;
     KeSetEvent(&Queue->Ready, IO_NO_INCREMENT, FALSE);
     KeReleaseSpinLock(&Queue->Lock, OldIrql);
 
-    if (Busy) {
-        (VOID) KeWaitForSingleObject(&Queue->Idle, Executive, KernelMode, FALSE, NULL);
-    }
     for (;;) {
         KeAcquireSpinLock(&Queue->Lock, &OldIrql);
         Packet = PacketQueuePop(Queue);

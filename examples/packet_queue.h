@@ -42,9 +42,7 @@ typedef struct _PACKET_QUEUE {
     ULONG Capacity;
     PACKET_POLICY Policy;
     BOOLEAN Running;
-    ULONG Receivers;                             /* threads in PacketQueueReceive */
     KEVENT Ready;                                /* there are packets, or none will come */
-    KEVENT Idle;                                 /* not running and the last receiver has gone */
     volatile PACKET_QUEUE_STATISTICS Statistics; /* interlocked */
 } PACKET_QUEUE, *PPACKET_QUEUE;
 
@@ -83,10 +81,10 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID PacketFree(_In_ PPACKET Packet);
 
 /*
- * Stop: refuse packets, send receivers away and wait until they have gone, discard what is queued.
- * Afterwards the storage may go, if nobody submits any more.
+ * Stop: refuse packets, send receivers away, discard what is queued. The storage may go as soon as
+ * those who submit and receive have heard of it: interrupts are off, threads have ended.
  */
-_IRQL_requires_max_(APC_LEVEL)
+_IRQL_requires_max_(DISPATCH_LEVEL)
 VOID PacketQueueRundown(_Inout_ PPACKET_QUEUE Queue);
 
 /* Each number is right for itself while others work. */
