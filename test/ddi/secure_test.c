@@ -617,12 +617,12 @@ enum {
 static struct {
     HANDLE handle;
     uint8_t *block;
-    volatile bool over;
+    bool over; /* atomic */
 } updated;
 
 static void *update_all_the_time(void *buffer)
 {
-    while (!updated.over) {
+    while (!__atomic_load_n(&updated.over, __ATOMIC_RELAXED)) {
         DDI_EQUAL((uint32_t)STATUS_SUCCESS,
                   (uint32_t)ExSecurePoolUpdate(
                       updated.handle, TAG, updated.block, COOKIE, 0, LARGE, buffer));
@@ -655,7 +655,7 @@ static void test_secure_block_is_closed_in_a_copy(void)
         DDI_EQUAL(child, waitpid(child, &status, 0));
         DDI_EQUAL(0, status);
     }
-    updated.over = true;
+    __atomic_store_n(&updated.over, true, __ATOMIC_RELAXED);
     pthread_join(thread, NULL);
     free_secure(updated.handle, updated.block);
     ExDestroyPool(updated.handle);
