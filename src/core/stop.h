@@ -50,7 +50,6 @@ enum exp_stop_header_damage {
 enum exp_stop_verifier_deed {
     EXP_STOP_VERIFIER_LOOKASIDE = 0xCC,
     EXP_STOP_VERIFIER_QUOTA_IDLE = 0x10A,
-    EXP_STOP_VERIFIER_QUOTA_DPC = 0x10B,
 };
 
 /* First parameter of EXP_STOP_KERNEL_MODE_HEAP_CORRUPTION (spec/diagnostics.md 1.3). */
