@@ -167,9 +167,13 @@ static struct expool_process *payer(const struct request *request)
 /* Does the pool have room for this level (spec/api.md 3.2)? */
 static bool has_room(const struct request *request)
 {
-    size_t pages_free = exp_span_pages_free(request->pool);
-    if (EXP_LIKELY(pages_free == SIZE_MAX) || request->extended.level >= EXP_EXTENDED_LEVEL_HIGH) {
+    if (EXP_LIKELY(request->extended.level >= EXP_EXTENDED_LEVEL_HIGH)) {
         return true; /* High is refused only when the memory is not there, which the walk finds */
+    }
+    exp_owner_notice(); /* what is free is known once the pool serves */
+    size_t pages_free = exp_span_pages_free(request->pool);
+    if (EXP_LIKELY(pages_free == SIZE_MAX)) {
+        return true;
     }
     size_t low = exp_span_low_pages(request->pool);
     size_t pages = request->bytes / EXP_PAGE_BYTES + (request->bytes % EXP_PAGE_BYTES != 0);
