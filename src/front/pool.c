@@ -803,7 +803,7 @@ void *exp_pool_face_resize(void *block, size_t bytes, uint32_t number)
     struct exp_side books = books_of(&place);
     judge_kind(block, &place, &books, caller);
     size_t held = usable_bytes(&place, &books);
-    if (place.class_index == EXP_CLASS_LARGE && (books.kind & EXP_SIDE_GUARD) == 0) {
+    if (place.class_index == EXP_CLASS_LARGE && books.kind == 0) {
         void *same = resize_large(block, &place, bytes);
         if (same != NULL) {
             return same;

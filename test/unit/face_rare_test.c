@@ -144,6 +144,32 @@ static void test_face_resizes_guarded_blocks_whole(void)
     CHECK_FITS();
 }
 
+/* What the session's table says of paged pool; TAG is the only one in it. */
+static struct expool_tag_row session_row(void)
+{
+    struct expool_tag_row rows[2] = { 0 };
+    size_t count = exp_tag_session_rows(rows, 2);
+    CHECK(count == 1 || count == 2);
+    CHECK_EQUAL(rows[count - 1].pool, 1);
+    return rows[count - 1];
+}
+
+static void test_face_resizes_session_blocks_and_their_count_ends_at_nothing(void)
+{
+    static const size_t sizes[] = { 100, 2600, 5000, 70000, 100000, 300000, 1 << 20 };
+    uint32_t number = face_number();
+    for (unsigned from = 0; from < sizeof(sizes) / sizeof(sizes[0]); from++) {
+        for (unsigned to = 0; to < sizeof(sizes) / sizeof(sizes[0]); to++) {
+            void *block = ExAllocatePool2(FLAG_PAGED | FLAG_SESSION, sizes[from], TAG);
+            CHECK(session_row().bytes >= sizes[from]);
+            exp_pool_face_free(exp_pool_face_resize(block, sizes[to], number));
+            CHECK_EQUAL(session_row().bytes, 0);
+            CHECK_EQUAL(session_row().frees, session_row().allocs);
+        }
+    }
+    CHECK_FITS();
+}
+
 static void *secure_block(void *handle, size_t bytes)
 {
     struct secure secure = { .handle = handle, .cookie = COOKIE, .flags = FLAG_FREEABLE };
@@ -194,6 +220,7 @@ static void test_face_guarded_all_of_it(void)
     test_face_resizes_quota_blocks_and_keeps_their_bytes();
     test_face_size_leaves_the_guard_out();
     test_face_resizes_guarded_blocks_whole();
+    test_face_resizes_session_blocks_and_their_count_ends_at_nothing();
     test_face_stops_on_secure_blocks();
 }
 
@@ -204,6 +231,7 @@ int main(void)
     RUN_FRESH(test_face_resizes_quota_blocks_and_keeps_their_bytes);
     RUN_FRESH(test_face_size_leaves_the_guard_out);
     RUN_FRESH(test_face_resizes_guarded_blocks_whole);
+    RUN_FRESH(test_face_resizes_session_blocks_and_their_count_ends_at_nothing);
     RUN_FRESH(test_face_stops_on_secure_blocks);
     RUN_FRESH(test_face_guarded_all_of_it);
     return unit_end();
