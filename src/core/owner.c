@@ -589,9 +589,11 @@ static void forget_thread(struct exp_owner *owner)
 {
     owner->irql = 0;
     owner->frames = NULL;
-    if (owner->process != NULL) {
-        exp_quota_release(owner->process);
-        owner->process = NULL;
+    struct expool_process *process = owner->process;
+    /* First: a copy of the process that is made in between must not let go of it once more. */
+    exp_atomic_store_release(&owner->process, NULL);
+    if (process != NULL) {
+        exp_quota_release(process);
     }
     owner->flight_count = 0;
     owner->handled_count = 0;

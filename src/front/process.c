@@ -43,7 +43,7 @@ EXP_EXPORT struct expool_process *expool_process_enter(struct expool_process *pr
         if (process != NULL) {
             exp_quota_hold(process);
         }
-        owner->process = process;
+        exp_atomic_store_release(&owner->process, process);
     }
     exp_owner_leave(owner);
     if (former != NULL) {
