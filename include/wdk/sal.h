@@ -3,7 +3,8 @@
  * Annotations of driver code (SAL), all of them empty: a C compiler on Linux cannot check them.
  *
  * The first group is the language as it is written today. The second group, the older lower-case
- * words, exists in C only: C++ libraries use some of them as names of their own.
+ * words, exists in C only: C++ libraries use some of them as names of their own. __reserved is not
+ * among them: system headers name fields so (linux/perf_event.h; signal.h on arm64).
  *
  * source      public SAL documentation: names and number of arguments; api.md 1.1
  */
@@ -389,7 +390,6 @@
 #define __deref_out
 #define __deref_opt_out
 #define __deref_inout
-#define __reserved
 #define __checkReturn
 #define __in_z
 #define __in_z_opt

@@ -84,6 +84,11 @@ VOID family(PEPROCESS process, HANDLE *pool, POOL_EXTENDED_PARAMETER *parameter)
 }
 """
 
+SYSTEM = ["signal.h", "ucontext.h", "pthread.h", "stdio.h", "stdlib.h", "unistd.h", "poll.h",
+          "sys/mman.h", "sys/stat.h", "sys/wait.h", "netinet/in.h", "linux/fs.h", "linux/loop.h",
+          "linux/perf_event.h"]
+FIELD = "struct context { unsigned char __reserved[16]; };\n"  # signal.h has it on arm64
+
 ONE = """#define POOL_NX_OPTIN 1
 #define POOL_ZERO_DOWN_LEVEL_SUPPORT
 #include <wdm.h>
@@ -153,6 +158,12 @@ class Headers(unittest.TestCase):
                 with self.subTest(compiler=compiler, standard=standard, options=options):
                     self.compile(compiler, standard, options,
                                  "#include <ntifs.h>\n" + EVERYTHING + FAMILY, "one.o")
+
+    def test_headers_of_the_system_may_follow(self):
+        text = "#include <ntifs.h>\n" + "".join(f"#include <{name}>\n" for name in SYSTEM)
+        for compiler, standard in COMPILERS:
+            with self.subTest(compiler=compiler, standard=standard):
+                self.compile(compiler, standard, [], text + FIELD, "one.o")
 
     def link_and_run(self, compiler, objects, *more):
         program = self.path("program")
