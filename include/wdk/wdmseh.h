@@ -7,13 +7,15 @@
  * The guarded block becomes the first branch of an if statement, the handler or the __finally block
  * its else:
  *
- *     if (...) { frame; goto ask; run: if (_setjmp(frame) == 0) { GUARDED } leave: ... goto
- * handler; ask: tell the library the kind of frame; goto run; } else handler: { HANDLER }
+ *     if (...) { frame; goto ask; run: if (_setjmp(frame) == 0) { GUARDED } else goto raised;
+ * leave: take the frame off; if (0) { raised: evaluate the filter; goto handler; ask: tell the
+ * library the kind of frame; goto run; } } else handler: { HANDLER }
  *
  * __try opens the first brace and __except closes it. So no loop stands around a guarded block or a
  * handler, break and continue mean the driver's own loops, and __leave is a plain goto to a label
- * of the innermost such brace. The kind of frame, which follows the guarded block in the text, is
- * told before the block runs, so that filters can be asked in Windows' order.
+ * of the innermost such brace. What stands behind a block that always returns is reached by nothing,
+ * which compilers see. The kind of frame, which follows the guarded block in the text, is told
+ * before the block runs, so that filters can be asked in Windows' order.
  *
  * A handler has no variable of its own: its code is kept by the library, under the address of the
  * function's stack frame (no compiler inlines a function that calls setjmp) and the number of __try
@@ -107,7 +109,6 @@ struct exp_seh_frame {
     LONG value;
     UCHAR kind;
     UCHAR running; /* the guarded block runs */
-    UCHAR raised;  /* an exception has ended it */
     struct exp_seh_flight flight;
 };
 
@@ -121,8 +122,8 @@ struct exp_seh_final {
 /* Begin the guarded block of a frame whose leave .. kind are set. irql: <= DISPATCH. */
 void exp_seh_enter(struct exp_seh_frame *frame);
 
-/* What the frame's filter says to its exception: TRUE: run the handler; else it goes on, away. */
-BOOLEAN exp_seh_answer(struct exp_seh_frame *frame, LONG value);
+/* What the frame's filter says to its exception. Returns to run the handler, or never. */
+void exp_seh_answer(struct exp_seh_frame *frame, LONG value);
 
 /* Give the exception that ended a block to the __finally block that follows at once. */
 void exp_seh_hand_over(struct exp_seh_frame *frame);
@@ -185,14 +186,13 @@ static inline __attribute__((always_inline)) void exp_seh_begin(struct exp_seh_b
     exp_seh_enter(&block->frame);
 }
 
-/* The guarded block is over, unless an exception has ended it. Returns whether one has. */
-static inline __attribute__((always_inline)) BOOLEAN exp_seh_end(struct exp_seh_block *block)
+/* The guarded block is over. */
+static inline __attribute__((always_inline)) void exp_seh_end(struct exp_seh_block *block)
 {
     if (block->frame.running) {
         block->frame.running = 0;
         *block->frame.innermost = block->frame.outer;
     }
-    return block->frame.raised;
 }
 
 /* The brace is left, at its end or by return, goto, break, continue. */
@@ -202,7 +202,7 @@ static inline __attribute__((always_inline)) void exp_seh_left(struct exp_seh_bl
         if (block->frame.kind == EXP_SEH_FINALLY) {
             exp_seh_stop(EXP_SEH_GUARDED_LEFT);
         }
-        (void)exp_seh_end(block);
+        exp_seh_end(block);
     }
 }
 
@@ -241,7 +241,7 @@ static inline __attribute__((always_inline)) void exp_seh_finally_left(struct ex
 /* clang-format off */
 #define __try                                                                                      \
     if (sizeof(enum { exp_seh_depth = exp_seh_depth + 1 }) != 0) {                                 \
-        __label__ exp_seh_leave, exp_seh_ask, exp_seh_run;                                         \
+        __label__ exp_seh_leave, exp_seh_raised, exp_seh_ask, exp_seh_run;                         \
         struct exp_seh_block exp_seh_block __attribute__((cleanup(exp_seh_left)));                 \
         goto exp_seh_ask;                                                                          \
     exp_seh_run:                                                                                   \
@@ -251,21 +251,23 @@ static inline __attribute__((always_inline)) void exp_seh_finally_left(struct ex
 
 #define __except(...) EXP_SEH_EXCEPT((__VA_ARGS__), EXP_SEH_JOIN(exp_seh_handler_, __COUNTER__))
 #define EXP_SEH_EXCEPT(filter, handler)                                                            \
+    else {                                                                                         \
+        goto exp_seh_raised;                                                                       \
+    }                                                                                              \
     exp_seh_leave:                                                                                 \
         __attribute__((unused));                                                                   \
-        if (exp_seh_end(&exp_seh_block)) {                                                         \
-            PEXCEPTION_POINTERS exp_seh_information =                                              \
-                &(EXCEPTION_POINTERS){ &exp_seh_block.frame.flight.record, NULL };                 \
-            (void)exp_seh_information;                                                             \
-            if (exp_seh_answer(&exp_seh_block.frame,                                               \
-                               EXP_SEH_KIND(filter) == EXP_SEH_EXPRESSION                          \
-                                   ? EXP_SEH_IF_FUNCTION(filter, 0, filter)                        \
-                                   : EXCEPTION_EXECUTE_HANDLER)) {                                 \
-                goto handler;                                                                      \
-            }                                                                                      \
-        }                                                                                          \
+        exp_seh_end(&exp_seh_block);                                                               \
         if (0) {                                                                                   \
             PEXCEPTION_POINTERS exp_seh_information;                                               \
+        exp_seh_raised:                                                                            \
+            exp_seh_information =                                                                  \
+                &(EXCEPTION_POINTERS){ &exp_seh_block.frame.flight.record, NULL };                 \
+            (void)exp_seh_information;                                                             \
+            exp_seh_answer(&exp_seh_block.frame,                                                   \
+                           EXP_SEH_KIND(filter) == EXP_SEH_EXPRESSION                              \
+                               ? EXP_SEH_IF_FUNCTION(filter, 0, filter)                            \
+                               : EXCEPTION_EXECUTE_HANDLER);                                       \
+            goto handler;                                                                          \
         exp_seh_ask:                                                                               \
             exp_seh_information = NULL;                                                            \
             (void)exp_seh_information;                                                             \
@@ -282,9 +284,14 @@ static inline __attribute__((always_inline)) void exp_seh_finally_left(struct ex
 
 #define __finally EXP_SEH_FINALLY_(EXP_SEH_JOIN(exp_seh_finally_, __COUNTER__))
 #define EXP_SEH_FINALLY_(block)                                                                    \
+    else {                                                                                         \
+        goto exp_seh_raised;                                                                       \
+    }                                                                                              \
     exp_seh_leave:                                                                                 \
         __attribute__((unused));                                                                   \
-        if (exp_seh_end(&exp_seh_block)) {                                                         \
+        exp_seh_end(&exp_seh_block);                                                               \
+        if (0) {                                                                                   \
+        exp_seh_raised:                                                                            \
             exp_seh_hand_over(&exp_seh_block.frame);                                               \
         }                                                                                          \
         goto block;                                                                                \

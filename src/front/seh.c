@@ -124,7 +124,6 @@ static _Noreturn void unwind(struct exp_owner *owner, const struct exp_seh_fligh
         }
         frame->flight = *flight;
         frame->running = 0;
-        frame->raised = 1;
         drop(owner, frame->activation, frame->depth);
         if (frame->kind != EXP_SEH_FINALLY) {
             remember(owner, frame);
@@ -233,7 +232,6 @@ EXP_EXPORT void exp_seh_enter(struct exp_seh_frame *frame)
 {
     struct exp_owner *owner = exp_port_owner();
     frame->running = 1;
-    frame->raised = 0;
     if (EXP_UNLIKELY(owner == &exp_owner_none)) {
         owner = make_owner();
         if (owner == NULL) {
@@ -248,10 +246,10 @@ EXP_EXPORT void exp_seh_enter(struct exp_seh_frame *frame)
     owner->frames = frame;
 }
 
-EXP_EXPORT BOOLEAN exp_seh_answer(struct exp_seh_frame *frame, LONG value)
+EXP_EXPORT void exp_seh_answer(struct exp_seh_frame *frame, LONG value)
 {
     if (value == EXCEPTION_EXECUTE_HANDLER) {
-        return TRUE;
+        return;
     }
     if (value != EXCEPTION_CONTINUE_SEARCH) {
         refuse(&frame->flight, value);

@@ -35,6 +35,23 @@ REFUSED = {
     "both": "__try { } __except (1) { } __finally { }",
 }
 
+# A function that ends with a statement whose every way returns.
+RETURNS = """#include <wdm.h>
+LONG first(LONG value);
+LONG second(LONG value);
+LONG first(LONG value)
+{
+    __try { if (value != 0) ExRaiseStatus(value); return 1; }
+    __except (EXCEPTION_EXECUTE_HANDLER) { return GetExceptionCode(); }
+}
+LONG second(LONG value)
+{
+    __try { __try { return first(value); } __except (1) { return 1; } }
+    __except (GetExceptionCode() == 3) { return 2; }
+}
+int main(void) { return first(7) == 7 && second(0) == 1 ? 0 : 1; }
+"""
+
 
 def blocks_of(document):
     """Every fenced block: (language, body)."""
@@ -87,6 +104,13 @@ class SehTest(unittest.TestCase):
         place = [language for language, _ in blocks].index("c")
         for output in self.run_everywhere(blocks[place][1]):
             self.assertEqual(output, blocks[place + 1][1])
+
+    def test_a_function_whose_guarded_block_and_handler_return_has_no_other_end(self):
+        for compiler in COMPILERS:
+            for level in LEVELS[1:] if compiler == "gcc" else LEVELS:
+                program, words = self.compile(compiler, level, RETURNS)
+                self.assertEqual(words, "", (compiler, level))
+                self.assertEqual(subprocess.run([program], check=False).returncode, 0)
 
     def test_mistakes_do_not_compile(self):
         program = "#include <wdm.h>\nvoid test(void) { %s }\nint main(void) { return 0; }\n"
