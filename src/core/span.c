@@ -439,11 +439,16 @@ static EXP_COLD void gate_judge(unsigned index)
         return;
     }
     exp_atomic_store_release(&exp_span.conditions, now);
-    exp_port_wake_all(&exp_span.conditions);
     for (unsigned condition = 2 * index; condition < 2 * index + 2; condition++) {
-        if (((now ^ former) >> condition & 1) != 0) {
-            exp_port_condition(condition, (now >> condition & 1) != 0);
+        bool holds = (now >> condition & 1) != 0;
+        if (((now ^ former) >> condition & 1) == 0) {
+            continue;
         }
+        if (holds) {
+            exp_atomic_add(&exp_span.begun[condition], 1);
+            exp_port_wake_all(&exp_span.begun[condition]);
+        }
+        exp_port_condition(condition, holds);
     }
 }
 

@@ -88,7 +88,8 @@ struct exp_span_state {
     struct exp_lock lock; /* EXP_RANK_SPAN, IRQL <= DISPATCH: all spans, chunks, tails */
     struct exp_span_counts counts[3];
     struct exp_span_gate gates[2];
-    uint32_t conditions; /* atomic, written under the lock; waiters sleep on it */
+    uint32_t conditions;                 /* atomic, written under the lock */
+    uint32_t begun[EXP_SPAN_CONDITIONS]; /* the same: how often each began; waiters sleep on it */
     uint64_t pages_purged;
     uint64_t chunks_grown;
     uint64_t fail_request;               /* the nth request from now fails; 0 = off */

@@ -3,10 +3,12 @@
  * This file owns the events: nine standard ones, shared ones with names and handles, and the waits
  * for these and for a caller's own.
  *
- * Standard events. Five storages without contents stand for the conditions. Those of the pools are
- * bits of exp_span.conditions, which changes at exactly the page; whoever waits sleeps on that
- * word. Those of memory are bits of a word here. They change when somebody looks, which every read
- * and wait does when the last look is older than EVENT_LOOK_NS; a thread that waits looks as often.
+ * Standard events. Nine storages without contents stand for the conditions. Those of the pools are
+ * bits of exp_span.conditions, which changes at exactly the page; whoever waits sleeps on a word
+ * that counts how often the condition began, and so learns of one that is over already when he runs
+ * again: being signaled ends all waits of that moment. Those of memory are bits of a word here.
+ * They change when somebody looks, which every read and wait does when the last look is older than
+ * EVENT_LOOK_NS; a thread that waits looks as often.
  *
  * A caller's own event is one word, SignalState, and the threads that wait. These lie in a list of
  * ours, found by the event's address, oldest first; WaitListHead stays an empty list, so that a
@@ -220,14 +222,15 @@ static void look_now(void)
     look(true, false);
 }
 
-/* The word that holds a condition, with a look at memory where that is needed. */
-static uint32_t *word_of(unsigned index)
+/* Does a condition hold? Where it is one of memory that needs a look. */
+static bool holds(unsigned index)
 {
-    if (index < EXP_SPAN_CONDITIONS) {
-        return &exp_span.conditions;
+    if (index >= EXP_SPAN_CONDITIONS) {
+        look(false, false);
     }
-    look(false, false);
-    return &exp_event.conditions;
+    const uint32_t *word =
+        index < EXP_SPAN_CONDITIONS ? &exp_span.conditions : &exp_event.conditions;
+    return (exp_atomic_load_acquire(word) >> index & 1) != 0;
 }
 
 static char lower(unsigned character)
@@ -331,18 +334,19 @@ static uint64_t left_ns(const struct deadline *deadline)
 
 static NTSTATUS wait_for_condition(unsigned index, const struct deadline *deadline)
 {
+    bool pool = index < EXP_SPAN_CONDITIONS;
+    uint32_t *word = pool ? &exp_span.begun[index] : &exp_event.conditions;
+    uint32_t first = exp_atomic_load_acquire(word);
     for (;;) {
-        uint32_t *word = word_of(index);
         uint32_t value = exp_atomic_load_acquire(word);
-        if ((value >> index & 1) != 0) {
+        if (holds(index) || (pool && value != first)) {
             return STATUS_SUCCESS;
         }
         uint64_t left = deadline == NULL ? 0 : left_ns(deadline);
         if (left == 0) {
             return STATUS_TIMEOUT;
         }
-        exp_port_wait(
-            word, value, index < EXP_SPAN_CONDITIONS ? left : exp_min(left, EVENT_LOOK_NS));
+        exp_port_wait(word, value, pool ? left : exp_min(left, EVENT_LOOK_NS));
     }
 }
 
@@ -438,7 +442,7 @@ static LONG read_state(PRKEVENT event)
     unsigned index = standard_of(event);
     if (index < EXP_EVENT_CONDITIONS) {
         notice();
-        return (LONG)(exp_atomic_load_acquire(word_of(index)) >> index & 1);
+        return holds(index);
     }
     return exp_atomic_load_acquire(&event->Header.SignalState);
 }

@@ -124,6 +124,7 @@ static void fill_and_empty(unsigned pool, unsigned other, unsigned low, unsigned
     uint64_t wakes = sim_calls(SIM_WAKE_ALL);
     uint64_t told = sim_calls(SIM_CONDITION);
     unsigned changes = 0;
+    unsigned begun = 0;
     bool former[2] = { false, true };
     set(pool == PAGED ? "paged_limit" : "nonpaged_limit", LIMIT * PAGE);
     for (unsigned step = 0; step < 2 * LIMIT; step++) {
@@ -135,6 +136,7 @@ static void fill_and_empty(unsigned pool, unsigned other, unsigned low, unsigned
         uint64_t free = step < LIMIT ? LIMIT - 1 - step : step - LIMIT + 1;
         bool now[2] = { free <= low_at, free >= high_at };
         changes += (now[0] != former[0]) + (now[1] != former[1]);
+        begun += (now[0] && !former[0]) + (now[1] && !former[1]);
         memcpy(former, now, sizeof(now));
         CHECK_EQUAL(exp_span_pages_free(pool), free);
         CHECK_EQUAL(holds(low), now[0]);
@@ -143,10 +145,11 @@ static void fill_and_empty(unsigned pool, unsigned other, unsigned low, unsigned
         CHECK_EQUAL(sim_conditions() >> high & 1, now[1]);
         CHECK_EQUAL(exp_span.region->pool[pool].conditions,
                     (now[0] ? EXPOOL_REGION_LOW : 0u) | (now[1] ? EXPOOL_REGION_HIGH : 0u));
-        CHECK_EQUAL(sim_calls(SIM_WAKE_ALL) - wakes, changes); /* nothing else is told */
+        CHECK_EQUAL(sim_calls(SIM_WAKE_ALL) - wakes, begun); /* nobody waits for an end */
         CHECK_EQUAL(sim_calls(SIM_CONDITION) - told, changes);
     }
     CHECK_EQUAL(changes, 4);
+    CHECK_EQUAL(begun, 2);
     CHECK(exp_span_take(0, pool, LIMIT + 1) == NULL);
     set_words(pool == PAGED ? "paged_limit" : "nonpaged_limit", "unlimited");
 }
@@ -183,7 +186,7 @@ static struct {
 
 static void take_one_page_a_wait(uint32_t *word)
 {
-    CHECK(word == &exp_span.conditions);
+    CHECK(word == &exp_span.begun[EXP_SPAN_LOW_PAGED]);
     other.waits++;
     give(other.span);
     other.span = take(PAGED, 70 + other.waits);
@@ -204,6 +207,31 @@ static void test_event_wait_ends_when_another_crosses_the_page(void)
     give(other.span);
     CHECK_EQUAL(KeReadStateEvent(low), 0);
     CHECK_EQUAL(wait_for(low, 0), STATUS_TIMEOUT);
+    set_words("paged_limit", "unlimited");
+}
+
+static void cross_and_come_back(uint32_t *word)
+{
+    (void)word;
+    other.waits++;
+    give(take(PAGED, 80));
+}
+
+static void test_event_wait_ends_though_the_condition_is_over_again(void)
+{
+    void *low = open_event("\\KernelObjects\\LowPagedPoolCondition");
+    void *high = open_event("\\KernelObjects\\HighPagedPoolCondition");
+    set("paged_limit", 100 * PAGE);
+    other.waits = 0;
+    sim_on_wait(cross_and_come_back);
+    CHECK_EQUAL(wait_for(low, -1000 * MILLISECOND), STATUS_DONE);
+    CHECK_EQUAL(other.waits, 1);
+    CHECK_EQUAL(KeReadStateEvent(low), 0);
+    struct exp_span *span = take(PAGED, 61); /* neither: 39 are free */
+    sim_on_wait(NULL);
+    CHECK_EQUAL(wait_for(low, -MILLISECOND), STATUS_TIMEOUT); /* what was does not count */
+    CHECK_EQUAL(wait_for(high, -MILLISECOND), STATUS_TIMEOUT);
+    give(span);
     set_words("paged_limit", "unlimited");
 }
 
@@ -444,6 +472,7 @@ int main(void)
     RUN(test_event_condition_begins_and_ends_at_the_page);
     RUN(test_event_extend_counts_too);
     RUN(test_event_wait_ends_when_another_crosses_the_page);
+    RUN(test_event_wait_ends_though_the_condition_is_over_again);
     RUN(test_event_timeout_takes_its_time_and_no_more);
     RUN(test_event_of_a_caller_is_handed_over);
     RUN(test_event_copy_of_the_process_forgets_who_waited);
