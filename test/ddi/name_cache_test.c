@@ -85,6 +85,7 @@ static void start(size_t quota)
     payer = expool_process_create("payer", quota, 0);
     (void)expool_process_enter(payer);
     DDI_EQUAL(STATUS_SUCCESS, NameCacheCreate(CAPACITY, &cache));
+    DDI_EQUAL(1, ddi_live(NAME_CACHE_TAG, 0)); /* a mutex is nonpaged */
 }
 
 static uint64_t charged(void)
