@@ -70,7 +70,7 @@ numa: free
 	@ctest --test-dir build/free -L numa --verbose --no-tests=error
 
 format: packages
-	@clang-format -i $$(find src include test tools bench -name '*.[ch]')
+	@clang-format -i $$(find src include examples test tools bench -name '*.[ch]')
 
 clean:
 	rm -rf build

@@ -25,6 +25,7 @@ FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 1000
 
 FREESTANDING_ROOMS = ("src/base", "src/core", "src/guard", "src/front")
+DRIVER_HEADERS = ("wdm.h", "ntddk.h", "ntifs.h")  # all that driver code includes
 FREESTANDING_HEADERS = {"float.h", "iso646.h", "limits.h", "stdalign.h", "stdarg.h", "stdbool.h",
                         "stddef.h", "stdint.h", "stdnoreturn.h"}
 WDK_FLAGS = ["-fshort-wchar", "-fms-extensions", "-Wno-multichar", "-Wno-unknown-pragmas"]
@@ -39,6 +40,7 @@ SHORT_LISTS = {
     "src/preload": ("include/", "src/"),
     "tools/expool": ("include/",),
     "tools/poolmon": ("include/", "tools/expool/reader.h"),
+    "examples": tuple("include/wdk/" + name for name in DRIVER_HEADERS),
 }
 
 OS_NAME = re.compile(
@@ -271,6 +273,8 @@ class House:
                 self.error(path, number, f'"{quoted}" is no file of the project')
             elif room in FREESTANDING_ROOMS and angled not in FREESTANDING_HEADERS:
                 self.error(path, number, f"<{angled}> is no freestanding header")
+            elif room == "examples":
+                self.error(path, number, f"<{angled}> is no driver header")
 
     # ---- rule 5: variants and names of systems ----
 
@@ -362,7 +366,7 @@ class House:
 
     def check_texts(self, exported):
         kinds = [f"{top}/**/*.{kind}" for kind in ("c", "h", "py", "sh")
-                 for top in ("src", "test", "tools", "bench", "scripts")]
+                 for top in ("src", "examples", "test", "tools", "bench", "scripts")]
         every = self.files("include/**/*.h", *kinds, "Makefile", "CMakeLists.txt", ".ci/run")
         for path in every:
             text = self.read(path)
@@ -372,7 +376,7 @@ class House:
             code = mask_comments(text)
             functions = list_functions(mask_all(text))
             self.check_lengths(path, functions)
-            if path.startswith(("src/", "tools/", "include/")):
+            if path.startswith(("src/", "tools/", "include/", "examples/")):
                 self.check_includes(path, code)
                 self.check_conditions(path, code)
                 self.check_names_of_systems(path, code)
@@ -385,10 +389,10 @@ class House:
     # ---- rule 2, first half: each header compiles alone ----
 
     def check_headers_alone(self):
-        for path in self.files("include/**/*.h", "src/**/*.h", "tools/**/*.h"):
+        for path in self.files("include/**/*.h", "src/**/*.h", "tools/**/*.h", "examples/*.h"):
             room = os.path.dirname(path)
             flags = ["-std=gnu17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-x", "c"]
-            if path.startswith("include/wdk"):
+            if path.startswith(("include/wdk", "examples")):
                 flags += WDK_FLAGS + ["-Iinclude/wdk", "-Iinclude"]
             elif path.startswith("tools"):
                 flags += ["-Iinclude", "-Itools"]

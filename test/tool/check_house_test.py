@@ -17,7 +17,7 @@ from pathlib import Path
 
 SOURCE = Path(os.environ.get("EXPOOL_SOURCE", Path(__file__).resolve().parents[2]))
 COMPILER = os.environ.get("CC", "cc")
-COPIED = ("include", "src", "docs", "scripts", "tools", "Makefile", "CMakeLists.txt")
+COPIED = ("include", "src", "docs", "scripts", "tools", "examples", "Makefile", "CMakeLists.txt")
 ROOMS = ("base", "core", "guard", "front")
 
 
@@ -40,6 +40,10 @@ DAMAGES = [
     ("tools/expool/main.c", '#include "core/range.h"', "tools/expool may not see src/core/range.h"),
     ("include/wdk/wdm.h", '#include "../../src/base/list.h"',
      "driver headers may not see src/base/list.h"),
+    ("examples/packet_queue.c", "#include <expool.h>", "examples may not see include/expool.h"),
+    ("examples/packet_queue.c", "#include <wdmsync.h>",
+     "examples may not see include/wdk/wdmsync.h"),
+    ("examples/packet_queue.c", "#include <string.h>", "<string.h> is no driver header"),
     ("src/core/extra.c", "", "src/core/extra.h is not in the list of docs/house.md"),
     ("src/linux/extra.c", "", "not in the list of docs/house.md, line of src/linux/"),
     ("include/expool/region.h", "struct expool_region_outer { struct nowhere inner; };",
