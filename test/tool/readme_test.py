@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The C programs of README.md and docs/porting.md build and print as shown there, and the code that
-docs/fast-paths.md quotes is the sources'.
+"""The C programs of README.md, docs/porting.md and docs/drivers.md build and print as shown there,
+and the code that docs/drivers.md and docs/fast-paths.md quote is the sources'.
 
 Method: install the build into a folder of its own, so that pkg-config finds the installed files as
 a user would. Each block that starts with ```c opens with a comment that has its file name; a block
 after it that is not C is a session: lines that start with "$ " are run as they stand, the others
-are the expected output. Settings hold for the commands after them; EXPOOL is the source folder.
+are the expected output. Settings hold for the commands after them; EXPOOL is the source folder. A
+block whose file name has a folder is no program but an excerpt: its words stand there in a row.
 Addresses differ from run to run: numbers above 2^40 and offsets in a module are compared as words.
 """
 
@@ -22,6 +23,7 @@ SKIPPED = 77
 PROGRAMS = {
     "README.md": ["notes.c", "wrong.c"],
     "docs/porting.md": ["owner_inline.h", "kernel.c"],
+    "docs/drivers.md": ["examples/name_cache.c", "cache_test.c", "examples/packet_queue.c"],
 }
 QUOTES = {"docs/fast-paths.md": "src/front/pool.h"}
 
@@ -117,6 +119,14 @@ def environment_of(prefix, source):
     raise RuntimeError("expool-wdk.pc was not installed")
 
 
+def check_excerpt(name, body, source):
+    """Whether the words of an excerpt stand in the file that it names; what is wrong."""
+    with open(os.path.join(source, name), encoding="utf-8") as file:
+        if " ".join(words_of(body)) in " ".join(words_of(file.read())):
+            return []
+    return [f"{name} has no such lines: {body}"]
+
+
 def check_document(path, expected, folder, environment):
     """Write the programs of one document, run its sessions; the list of what is wrong."""
     with open(path, encoding="utf-8") as file:
@@ -126,11 +136,14 @@ def check_document(path, expected, folder, environment):
     for (language, body), (language_after, after) in zip(blocks, [*blocks[1:], ("c", "")]):
         if language != "c":
             continue
-        name = re.match(r"/\* (\w+\.[ch]) \*/\n", body)
+        name = re.match(r"/\* (\w+(?:/\w+)*\.[ch]) \*/\n", body)
         if name is None:
             faults.append(f"a C block without a file name: {body[:40]!r}")
             continue
         seen.append(name.group(1))
+        if "/" in name.group(1):
+            faults += check_excerpt(name.group(1), body, environment["EXPOOL"])
+            continue
         with open(os.path.join(folder, name.group(1)), "w", encoding="utf-8") as file:
             file.write(body)
         if language_after != "c":
