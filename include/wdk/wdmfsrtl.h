@@ -19,7 +19,8 @@ extern "C" {
 
 #define EXP_WDK_TAG_FSRTL 0x74725346u /* 'trSF' */
 #define EXP_WDK_RAISING(type)                                                                      \
-    ((POOL_TYPE)(((type) | POOL_RAISE_IF_ALLOCATION_FAILURE) & ~POOL_QUOTA_FAIL_INSTEAD_OF_RAISE))
+    ((POOL_TYPE)(((ULONG)(type) | POOL_RAISE_IF_ALLOCATION_FAILURE) &                              \
+                 ~(ULONG)POOL_QUOTA_FAIL_INSTEAD_OF_RAISE))
 
 /* ExAllocatePoolWithTag */
 #define FsRtlAllocatePoolWithTag(PoolType, NumberOfBytes, Tag)                                     \

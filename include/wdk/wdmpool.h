@@ -521,7 +521,7 @@ static inline POOL_TYPE exp_wdk_type_zero(POOL_TYPE type)
 
 static inline POOL_TYPE exp_wdk_type_uninitialized(POOL_TYPE type)
 {
-    return (POOL_TYPE)(type & ~POOL_ZERO_ALLOCATION);
+    return (POOL_TYPE)((ULONG)type & ~(ULONG)POOL_ZERO_ALLOCATION);
 }
 
 static inline PVOID exp_wdk_zeroed(PVOID block, SIZE_T bytes)

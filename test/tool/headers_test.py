@@ -152,6 +152,15 @@ class Headers(unittest.TestCase):
                     self.compile(compiler, standard, [], f"#include <{header}>\n" + EVERYTHING,
                                  "one.o")
 
+    def test_headers_are_silent_under_warnings_that_drivers_add(self):
+        more = ["-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef", "-Wcast-align",
+                "-Wcast-qual"]
+        for compiler, standard in COMPILERS:
+            for options in OPTIONS:
+                with self.subTest(compiler=compiler, standard=standard, options=options):
+                    self.compile(compiler, standard, options + more, "#include <ntifs.h>\n",
+                                 "one.o")
+
     def test_every_way_to_build_a_driver_compiles(self):
         for compiler, standard in COMPILERS:
             for options in OPTIONS:
