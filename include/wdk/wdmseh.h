@@ -13,7 +13,7 @@
  *
  * __try opens the first brace and __except closes it. So no loop stands around a guarded block or a
  * handler, break and continue mean the driver's own loops, and __leave is a plain goto to a label
- * of the innermost such brace. What stands behind a block that always returns is reached by nothing,
+ * of the innermost such brace. What stands behind a block that always returns is not reached,
  * which compilers see. The kind of frame, which follows the guarded block in the text, is told
  * before the block runs, so that filters can be asked in Windows' order.
  *
