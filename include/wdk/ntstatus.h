@@ -63,6 +63,7 @@
 #define STATUS_CANCELLED                ((NTSTATUS)0xC0000120)
 #define STATUS_INVALID_BUFFER_SIZE      ((NTSTATUS)0xC0000206)
 #define STATUS_NOT_FOUND                ((NTSTATUS)0xC0000225)
+#define STATUS_ASSERTION_FAILURE        ((NTSTATUS)0xC0000420)
 /* clang-format on */
 
 #endif

@@ -12,6 +12,7 @@
 #ifndef EXP_WDK_WDMRTL_H
 #define EXP_WDK_WDMRTL_H
 
+#include "bugcodes.h"
 #include "ntdef.h"
 #include "ntstatus.h"
 #include "wdmpool.h"
@@ -548,36 +549,6 @@ ULONG DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...);
 #endif
 #define DbgBreakPoint() __builtin_trap()
 
-/* ---- assertions ------------------------------------------------------------------------------ */
-
-/* Say which assertion is false, then trap: a debugger stops at the line, otherwise the process
- * ends. */
-static inline VOID exp_wdk_assert_failed(PCSTR text, PCSTR words, PCSTR file, ULONG line)
-{
-    DbgPrint("*** Assertion failed: %s%s%s\n***   at %s:%u\n",
-             text,
-             words[0] != 0 ? ": " : "",
-             words,
-             file,
-             line);
-}
-#define EXP_WDK_ASSERT(e, words)                                                                   \
-    ((e) ? (void)0 : (exp_wdk_assert_failed(#e, (words), __FILE__, __LINE__), __builtin_trap()))
-
-/* In checked driver code (DBG=1) a false assertion traps; otherwise it is not evaluated. */
-#if defined(DBG) && DBG
-#define NT_ASSERT(e)           EXP_WDK_ASSERT(e, "")
-#define NT_ASSERTMSG(words, e) EXP_WDK_ASSERT(e, words)
-#define NT_VERIFY(e)                                                                               \
-    ((e) ? TRUE : (exp_wdk_assert_failed(#e, "", __FILE__, __LINE__), __builtin_trap(), FALSE))
-#else
-#define NT_ASSERT(e)           ((void)0)
-#define NT_ASSERTMSG(words, e) ((void)0)
-#define NT_VERIFY(e)           ((e) ? TRUE : FALSE)
-#endif
-#define ASSERT(e)           NT_ASSERT(e)
-#define ASSERTMSG(words, e) NT_ASSERTMSG(words, e)
-
 /* ---- the end --------------------------------------------------------------------------------- */
 
 /*
@@ -596,6 +567,45 @@ DECLSPEC_NORETURN VOID KeBugCheckEx(ULONG BugCheckCode,
 
 /* KeBugCheckEx without parameters. */
 #define KeBugCheck(BugCheckCode) KeBugCheckEx((BugCheckCode), 0, 0, 0, 0)
+
+/* ---- assertions ------------------------------------------------------------------------------ */
+
+/*
+ * Say which assertion is false, then stop as Windows does without a debugger: 0x1E with
+ * STATUS_ASSERTION_FAILURE and the address of the assertion. A test catches it as any stop.
+ */
+static __attribute__((noinline, unused)) VOID exp_wdk_assert_failed(PCSTR text,
+                                                                    PCSTR words,
+                                                                    PCSTR file,
+                                                                    ULONG line)
+{
+    DbgPrint("*** Assertion failed: %s%s%s\n***   at %s:%u\n",
+             text,
+             words[0] != 0 ? ": " : "",
+             words,
+             file,
+             line);
+    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED,
+                 (ULONG)STATUS_ASSERTION_FAILURE,
+                 (ULONG_PTR)__builtin_return_address(0),
+                 0,
+                 0);
+}
+#define EXP_WDK_FAILED(text, words) exp_wdk_assert_failed((text), (words), __FILE__, __LINE__)
+#define EXP_WDK_ASSERT(e, words)    ((e) ? (void)0 : EXP_WDK_FAILED(#e, words))
+
+/* In checked driver code (DBG=1) a false assertion stops; otherwise it is not evaluated. */
+#if defined(DBG) && DBG
+#define NT_ASSERT(e)           EXP_WDK_ASSERT(e, "")
+#define NT_ASSERTMSG(words, e) EXP_WDK_ASSERT(e, words)
+#define NT_VERIFY(e)           ((e) ? TRUE : (EXP_WDK_FAILED(#e, ""), FALSE))
+#else
+#define NT_ASSERT(e)           ((void)0)
+#define NT_ASSERTMSG(words, e) ((void)0)
+#define NT_VERIFY(e)           ((e) ? TRUE : FALSE)
+#endif
+#define ASSERT(e)           NT_ASSERT(e)
+#define ASSERTMSG(words, e) NT_ASSERTMSG(words, e)
 
 #ifdef __cplusplus
 }
