@@ -19,7 +19,10 @@ enum exp_side_kind {
     EXP_SIDE_GUARD = 8,   /* slack bytes after the caller's hold a pattern */
 };
 
-/* Written and read by whoever holds the block. */
+/*
+ * Written by whoever holds the block. Who asks for an address that may be nobody's or another's by
+ * now (ExSecurePoolValidate) reads it at any moment: each word is atomic, relaxed.
+ */
 struct exp_side {
     uint32_t number;      /* tag number */
     uint16_t kind;        /* enum exp_side_kind; 0: only the number is rare */

@@ -311,9 +311,11 @@ static void commit(const struct exp_pool_request *request,
 {
     if (grant->side != NULL) {
         bool guard = (grant->kind & EXP_SIDE_GUARD) != 0;
-        grant->side->kind = (uint16_t)grant->kind;
-        grant->side->slack_bytes = (uint16_t)(guard ? guard_bytes(request, taken) : 0);
-        grant->side->who = request->process != NULL ? (void *)request->process : request->secure;
+        void *who = request->process != NULL ? (void *)request->process : request->secure;
+        exp_atomic_store(&grant->side->kind, (uint16_t)grant->kind);
+        exp_atomic_store(&grant->side->slack_bytes,
+                         (uint16_t)(guard ? guard_bytes(request, taken) : 0));
+        exp_atomic_store(&grant->side->who, who);
         exp_atomic_store(&grant->side->number, grant->number);
     }
     exp_atomic_store_release(taken->state,
@@ -488,7 +490,13 @@ static struct exp_side books_of(const struct exp_run_place *place)
 {
     uint16_t value = exp_atomic_load_acquire(place->state);
     if (value == EXP_STATE_WIDE) {
-        return *exp_side_of(place->state);
+        struct exp_side *side = exp_side_of(place->state);
+        return (struct exp_side){
+            .number = exp_atomic_load(&side->number),
+            .kind = exp_atomic_load(&side->kind),
+            .slack_bytes = exp_atomic_load(&side->slack_bytes),
+            .who = exp_atomic_load(&side->who),
+        };
     }
     return (struct exp_side){ .number = value };
 }

@@ -10,8 +10,10 @@
  * cannot prevent.
  *
  * Everything is judged before anything is changed. One lock (EXP_RANK_SECURE) guards the table, the
- * counts of blocks and the pages while they are open; copies of the process free it again, and who
- * takes it first there closes pages that were open.
+ * counts of blocks and the pages while they are open; copies of the process free it again. A record
+ * is looked at under the lock only and freed after its block, so that who asks for a block that is
+ * just made or freed finds the whole record or none. Pages that could not be closed, or that were
+ * open when the process was copied, are closed by whoever takes the lock next.
  */
 #include "front/secure.h"
 
@@ -30,32 +32,61 @@ struct pool {
     uint64_t blocks; /* alive in this pool */
 };
 
-/* What a block was made with; constant while it lives. */
+/* What a block was made with; constant while it lives, but for there. */
 struct record {
     HANDLE handle;
     uintptr_t cookie;
     size_t bytes;
     uint32_t flags;
+    bool there; /* under the lock: false while it is freed, which only who does so may know */
 };
 
 static struct {
     struct exp_lock lock;
     struct pool *places;
     size_t place_count;
-    char *open; /* pages that are writable for an update */
-    size_t open_bytes;
+    char *open;        /* pages that an update has made writable */
+    size_t open_bytes; /* 0: none */
 } exp_secure = { .lock = { 0, EXP_RANK_SECURE } };
+
+/* Make the pages of [offset, offset + bytes) of a block writable, or read-only again. */
+static bool open_pages(char *block, size_t offset, size_t bytes, bool writable)
+{
+    size_t first = offset & ~EXP_PAGE_MASK;
+    size_t end = exp_round_up(offset + bytes, EXP_PAGE_BYTES);
+    return exp_port_commit(
+        block + first, end - first, writable ? EXP_PORT_READ_WRITE : EXP_PORT_READ, false);
+}
+
+/* The pages of an update are read-only again. False: the system refuses. Lock held. */
+static bool close_update(void)
+{
+    if (exp_secure.open_bytes != 0 &&
+        !open_pages(exp_secure.open, 0, exp_secure.open_bytes, false)) {
+        return false;
+    }
+    exp_atomic_store_release(&exp_secure.open_bytes, 0);
+    return true;
+}
+
+/* The pages of an update become writable. False: the system refuses. Lock held. */
+static bool open_update(char *block, size_t offset, size_t bytes)
+{
+    if (!close_update()) {
+        return false; /* some from before are open still: one stretch is all that is remembered */
+    }
+    exp_secure.open = block + (offset & ~EXP_PAGE_MASK);
+    /* Before the pages: a copy of the process that is made meanwhile knows what to close. */
+    exp_atomic_store_release(&exp_secure.open_bytes, (offset & EXP_PAGE_MASK) + bytes);
+    return open_pages(block, offset, bytes, true);
+}
 
 static void acquire(void)
 {
     exp_owner_notice();
     exp_owner_at_child(&exp_secure.lock);
     exp_lock_acquire(&exp_secure.lock);
-    if (EXP_UNLIKELY(exp_secure.open_bytes != 0)) {
-        /* This is a copy of the process, and a thread that is not in it was changing a block. */
-        (void)exp_port_commit(exp_secure.open, exp_secure.open_bytes, EXP_PORT_READ, false);
-        exp_secure.open_bytes = 0;
-    }
+    (void)close_update();
 }
 
 static HANDLE handle_of(size_t place)
@@ -137,16 +168,21 @@ EXP_EXPORT NTSTATUS ExCreatePool(ULONG Flags,
     if (!NT_SUCCESS(status)) {
         return status;
     }
+    HANDLE handle = NULL;
     acquire();
     struct pool *pool = place_take();
     if (pool != NULL) {
         pool->generation++;
         pool->tag = (uint32_t)Tag;
         pool->blocks = 0;
-        *PoolHandle = handle_of((size_t)(pool - exp_secure.places));
+        handle = handle_of((size_t)(pool - exp_secure.places));
     }
     exp_lock_release(&exp_secure.lock);
-    return pool != NULL ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
+    if (pool == NULL) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    *PoolHandle = handle;
+    return STATUS_SUCCESS;
 }
 
 static _Noreturn void stop(const void *address, const char *pool, const void *caller)
@@ -170,22 +206,6 @@ EXP_EXPORT VOID ExDestroyPool(HANDLE PoolHandle)
     }
 }
 
-/* Put bytes into a block whose pages are open meanwhile. Lock held. */
-static bool change(char *block, size_t offset, const void *bytes, size_t count)
-{
-    size_t first = offset & ~EXP_PAGE_MASK;
-    exp_secure.open = block + first;
-    exp_secure.open_bytes = exp_round_up(offset + count, EXP_PAGE_BYTES) - first;
-    bool open = exp_port_commit(exp_secure.open, exp_secure.open_bytes, EXP_PORT_READ_WRITE, false);
-    if (open) {
-        /* They may lie in the block itself. */
-        __builtin_memmove(block + offset, bytes, count);
-        (void)exp_port_commit(exp_secure.open, exp_secure.open_bytes, EXP_PORT_READ, false);
-    }
-    exp_secure.open_bytes = 0;
-    return open;
-}
-
 /* One more block, if the pool lives; its record. */
 static struct record *record_make(const POOL_EXTENDED_PARAMS_SECURE_POOL *params, size_t bytes)
 {
@@ -198,6 +218,7 @@ static struct record *record_make(const POOL_EXTENDED_PARAMS_SECURE_POOL *params
         .cookie = params->Cookie,
         .bytes = bytes,
         .flags = params->SecurePoolFlags,
+        .there = true,
     };
     acquire();
     struct pool *pool = pool_of(params->SecurePoolHandle);
@@ -242,36 +263,91 @@ void *exp_secure_allocate(const POOL_EXTENDED_PARAMS_SECURE_POOL *params,
     return block;
 }
 
+/* Record of a live block that nobody frees right now, or NULL. Lock held. */
+static struct record *record_of(const void *block, uint32_t *tag)
+{
+    struct record *record = exp_pool_secure_record(block, tag);
+    return record != NULL && record->there ? record : NULL;
+}
+
+/* The same if the block may be freed with these parameters. Lock held. */
+static struct record *find_to_free(const void *block,
+                                   const POOL_EXTENDED_PARAMS_SECURE_POOL *params)
+{
+    uint32_t tag;
+    struct record *record = record_of(block, &tag);
+    bool right = record != NULL && record->handle == params->SecurePoolHandle &&
+                 record->cookie == params->Cookie && params->Buffer == NULL &&
+                 params->SecurePoolFlags == 0 && (record->flags & SECURE_POOL_FLAGS_FREEABLE) != 0;
+    return right ? record : NULL;
+}
+
+/* Open the pages of a block for good. False: the system refuses. Lock held. */
+static bool open_to_free(char *block, const struct record *record)
+{
+    size_t bytes = exp_max(record->bytes, 1);
+    if (!open_pages(block, 0, bytes, true)) {
+        return false;
+    }
+    if (exp_secure.open_bytes != 0 && (uintptr_t)exp_secure.open - (uintptr_t)block < bytes) {
+        exp_secure.open_bytes = 0; /* what was left open in it stays so */
+    }
+    return true;
+}
+
 void exp_secure_free(void *block,
                      uint32_t tag,
                      const POOL_EXTENDED_PARAMS_SECURE_POOL *params,
                      const void *caller)
 {
-    uint32_t stored;
-    struct record *record = exp_pool_secure_record(block, &stored);
-    if (record == NULL || record->handle != params->SecurePoolHandle ||
-        record->cookie != params->Cookie || params->Buffer != NULL ||
-        params->SecurePoolFlags != 0 || (record->flags & SECURE_POOL_FLAGS_FREEABLE) == 0) {
+    acquire();
+    bool right = find_to_free(block, params) != NULL;
+    exp_lock_release(&exp_secure.lock);
+    if (!right) {
         stop(block, "secure pool", caller);
     }
     struct exp_stop_about about;
     exp_pool_judge(block, tag, caller, &about);
-    size_t bytes = exp_round_up(exp_max(record->bytes, 1), EXP_PAGE_BYTES);
-    if (!exp_port_commit(block, bytes, EXP_PORT_READ_WRITE, false)) {
+    acquire();
+    struct record *record = find_to_free(block, params);
+    bool open = record != NULL && open_to_free(block, record);
+    if (open) {
+        record->there = false;
+    }
+    exp_lock_release(&exp_secure.lock);
+    if (record == NULL) {
+        stop(block, "secure pool", caller); /* another thread was faster */
+    }
+    if (!open) {
         return; /* the system refuses: the pages stay as they are, and used */
     }
     exp_pool_free_secure(block, tag, caller);
     record_drop(record);
 }
 
-/* Record of a block if handle, tag and cookie are its own, else NULL. */
+/* Record of a block if handle, tag and cookie are its own, else NULL. Lock held. */
 static struct record *find(HANDLE handle, uint32_t tag, const void *block, uintptr_t cookie)
 {
     uint32_t stored;
-    struct record *record = exp_pool_secure_record(block, &stored);
+    struct record *record = record_of(block, &stored);
     bool same = record != NULL && record->handle == handle && record->cookie == cookie &&
                 ((stored ^ tag) & ~EXP_TAG_PROTECTED) == 0;
     return same ? record : NULL;
+}
+
+/* What an update comes to before it changes anything. Lock held. */
+static NTSTATUS judge_update(const struct record *record,
+                             size_t offset,
+                             size_t bytes,
+                             const void *buffer)
+{
+    size_t end;
+    if (record == NULL || exp_add_overflows(offset, bytes, &end) || end > record->bytes ||
+        (buffer == NULL && bytes != 0)) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    return (record->flags & SECURE_POOL_FLAGS_MODIFIABLE) != 0 ? STATUS_SUCCESS
+                                                               : STATUS_ACCESS_DENIED;
 }
 
 EXP_EXPORT NTSTATUS ExSecurePoolUpdate(HANDLE SecurePoolHandle,
@@ -282,25 +358,23 @@ EXP_EXPORT NTSTATUS ExSecurePoolUpdate(HANDLE SecurePoolHandle,
                                        SIZE_T Size,
                                        PVOID Buffer)
 {
-    size_t end;
-    if (!exp_secure_alive(SecurePoolHandle)) {
-        return STATUS_INVALID_HANDLE;
-    }
-    struct record *record = find(SecurePoolHandle, Tag, Allocation, Cookie);
-    if (record == NULL || exp_add_overflows(Offset, Size, &end) || end > record->bytes ||
-        (Buffer == NULL && Size != 0)) {
-        return STATUS_INVALID_PARAMETER;
-    }
-    if ((record->flags & SECURE_POOL_FLAGS_MODIFIABLE) == 0) {
-        return STATUS_ACCESS_DENIED;
-    }
-    if (Size == 0) {
-        return STATUS_SUCCESS;
-    }
+    NTSTATUS status = STATUS_INVALID_HANDLE;
     acquire();
-    bool changed = change(Allocation, Offset, Buffer, Size);
+    if (pool_of(SecurePoolHandle) != NULL) {
+        status =
+            judge_update(find(SecurePoolHandle, Tag, Allocation, Cookie), Offset, Size, Buffer);
+    }
+    if (NT_SUCCESS(status) && Size != 0) {
+        if (open_update(Allocation, Offset, Size)) {
+            /* Buffer may lie in the block itself. */
+            __builtin_memmove((char *)Allocation + Offset, Buffer, Size);
+        } else {
+            status = STATUS_INSUFFICIENT_RESOURCES;
+        }
+        (void)close_update();
+    }
     exp_lock_release(&exp_secure.lock);
-    return changed ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
+    return status;
 }
 
 EXP_EXPORT LOGICAL ExSecurePoolValidate(HANDLE SecurePoolHandle,
@@ -308,6 +382,9 @@ EXP_EXPORT LOGICAL ExSecurePoolValidate(HANDLE SecurePoolHandle,
                                         PVOID Allocation,
                                         ULONG_PTR Cookie)
 {
-    return exp_secure_alive(SecurePoolHandle) &&
-           find(SecurePoolHandle, Tag, Allocation, Cookie) != NULL;
+    acquire();
+    bool fits = pool_of(SecurePoolHandle) != NULL &&
+                find(SecurePoolHandle, Tag, Allocation, Cookie) != NULL;
+    exp_lock_release(&exp_secure.lock);
+    return fits;
 }
