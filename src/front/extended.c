@@ -2,8 +2,8 @@
 /*
  * This file knows what an entry may say. An optional entry that is unknown, invalid or does not go
  * with the flags is passed over; a required one refuses the call. Two exceptions: entries of one
- * type never stand twice, and a secure entry with a bad handle always refuses, since what it asks
- * for is not to be had in an ordinary block.
+ * known type never stand twice, and a secure entry with a bad handle always refuses, since what it
+ * asks for is not to be had in an ordinary block.
  */
 #include "front/extended.h"
 
@@ -94,7 +94,9 @@ bool exp_extended_read(PCPOOL_EXTENDED_PARAMETER entries,
         if (verdict == REFUSED || (verdict == NOT_THIS && !entry->Optional)) {
             return false;
         }
-        uint32_t bit = verdict == TAKEN ? UINT32_C(1) << entry->Type : 0;
+        bool known = entry->Type > PoolExtendedParameterInvalidType &&
+                     entry->Type < PoolExtendedParameterMax;
+        uint32_t bit = known ? UINT32_C(1) << entry->Type : 0;
         if ((seen & bit) != 0) {
             return false;
         }

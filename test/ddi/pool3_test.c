@@ -211,6 +211,16 @@ static void test_pool3_two_entries_of_one_type_are_refused(void)
     entries[1] = priority(NormalPoolPriority);
     entries[2] = node(MM_ANY_NODE_OK);
     refused(POOL_FLAG_NON_PAGED, entries, 3);
+    /* Also when one of them, or both, would be passed over. */
+    entries[0] = optional(priority((EX_POOL_PRIORITY)5));
+    entries[1] = priority(LowPoolPriority);
+    refused(POOL_FLAG_PAGED, entries, 2);
+    entries[0] = optional(node(0));
+    entries[1] = optional(node(MM_ANY_NODE_OK));
+    refused(POOL_FLAG_PAGED, entries, 2);
+    entries[0] = optional((POOL_EXTENDED_PARAMETER){ .Type = 100 });
+    entries[1] = entries[0]; /* types that nobody knows are passed over one by one */
+    served(POOL_FLAG_PAGED, entries, 2);
 }
 
 static void test_pool3_priority_must_be_one_of_the_nine(void)
