@@ -237,11 +237,12 @@ static bool names_grow(void)
     __builtin_memcpy(names, exp_tag.names, old_capacity * sizeof(*names));
     uint32_t *old_hash = exp_tag.hash;
     struct expool_tag_row *old_sums = exp_tag.sums;
+    /* Each before what says how large it is: a copy of the process may be made in between. */
+    exp_atomic_store_release(&exp_tag.sums, sums);
     exp_atomic_store_release(&exp_tag.names, names);
-    exp_tag.hash = hash;
-    exp_tag.hash_mask = (uint32_t)capacity * 2 - 1;
-    exp_tag.names_capacity = (uint32_t)capacity;
-    exp_tag.sums = sums;
+    exp_atomic_store_release(&exp_tag.hash, hash);
+    exp_atomic_store_release(&exp_tag.hash_mask, (uint32_t)capacity * 2 - 1);
+    exp_atomic_store_release(&exp_tag.names_capacity, (uint32_t)capacity);
     hash_fill();
     table_give(old_hash, (size_t)old_capacity * 2 * sizeof(*hash));
     table_give(old_sums, (size_t)old_capacity * 2 * sizeof(*sums));
@@ -492,8 +493,9 @@ static bool sessions_grow(void)
     if (old != NULL) {
         __builtin_memcpy(sessions, old, old_bytes);
     }
-    exp_tag.sessions = sessions;
-    exp_tag.session_capacity = (uint32_t)capacity;
+    /* In this order for a copy of the process that is made in between. */
+    exp_atomic_store_release(&exp_tag.sessions, sessions);
+    exp_atomic_store_release(&exp_tag.session_capacity, (uint32_t)capacity);
     table_give(old, old_bytes);
     return true;
 }
@@ -513,8 +515,9 @@ static void session_make(uint32_t number)
             (struct expool_region_session){ .tag = name->tag & ~EXP_TAG_PROTECTED, .pool = column };
         *session_shown(first + column) = *session;
     }
-    exp_tag.session_count = first + 2;
-    name->session = 1 + first;
+    /* In this order, too: entries that nobody names are nobody's, never two tags'. */
+    exp_atomic_store_release(&exp_tag.session_count, first + 2);
+    exp_atomic_store_release(&name->session, 1 + first);
     section_publish(EXPOOL_SECTION_SESSION, first + 2);
 }
 

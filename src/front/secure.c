@@ -125,8 +125,8 @@ static struct pool *place_take(void)
         __builtin_memcpy(places, former, old * sizeof(*places));
     }
     /* In this order: a copy of the process that is made in between finds a table that is whole. */
-    exp_secure.places = places;
-    exp_secure.place_count = count;
+    exp_atomic_store_release(&exp_secure.places, places);
+    exp_atomic_store_release(&exp_secure.place_count, count);
     if (old != 0) {
         exp_range_heap_give(EXP_RANGE_KEPT, former, old * sizeof(*places));
     }
