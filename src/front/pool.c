@@ -775,13 +775,18 @@ static void *resize_large(void *block, struct exp_run_place *place, size_t bytes
     return block;
 }
 
-/* Contents of a block into another: pages move where the system can, else bytes are copied. */
-static void move_contents(void *to, void *from, size_t from_held, size_t bytes)
+/*
+ * Contents of a block into one of paged pool: pages move where the system can, else bytes are
+ * copied. Pages take along what may be done with them, so those of an executable block stay.
+ */
+static void move_contents(void *to, void *from, const struct exp_run_place *place, size_t bytes)
 {
-    if (bytes >= POOL_MOVE_BYTES && bytes == from_held && from_held % EXP_PAGE_BYTES == 0) {
-        bool moved = exp_port_move(to, from, from_held);
+    size_t held = place->size_bytes;
+    if (bytes >= POOL_MOVE_BYTES && bytes == held && held % EXP_PAGE_BYTES == 0 &&
+        place->pool != EXP_POOL_EXECUTE) {
+        bool moved = exp_port_move(to, from, held);
         if (exp_range.nodes > 1) {
-            exp_port_bind(to, from_held, exp_range_node_of(to)); /* the wish moved, or was lost */
+            exp_port_bind(to, held, exp_range_node_of(to)); /* the wish moved, or was lost */
         }
         if (moved) {
             return;
@@ -826,7 +831,7 @@ void *exp_pool_face_resize(void *block, size_t bytes, uint32_t number)
     if (other == NULL) {
         return bytes <= held ? block : NULL;
     }
-    move_contents(other, block, held, exp_min(held, bytes));
+    move_contents(other, block, &place, exp_min(held, bytes));
     if (!exp_pool_try_free_any(block, false)) {
         free_judged(block, &place, &books, caller);
     }

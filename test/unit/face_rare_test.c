@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Rare blocks met by the malloc face: a block that a driver allocated under quota, for the session,
- * with a guarded end or read-only may come to realloc, free and malloc_usable_size of the same
- * process. Nothing that is charged may get lost, no guard may be handed out as usable, and a secure
- * block is not the face's to touch.
+ * with a guarded end, executable or read-only may come to realloc, free and malloc_usable_size of
+ * the same process. Nothing that is charged may get lost, no guard may be handed out as usable, and
+ * a secure block is not the face's to touch.
  *
  * links: linux, since a secure block is page protection.
  * source: spec/api.md 2.9, 2.11, 3.4; design.md 3
@@ -42,7 +42,7 @@ void *ExAllocatePoolWithQuotaTag(int type, size_t bytes, uint32_t tag);
 
 static uint32_t face_number(void)
 {
-    expool_trim(); /* starts the pool */
+    expool_trim();                                 /* starts the pool */
     return exp_tag_register(UINT32_C(0x65636146)); /* Face */
 }
 
@@ -208,6 +208,45 @@ static void test_face_stops_on_secure_blocks(void)
     CHECK_FITS();
 }
 
+/* May the page of an address be executed, as the system has it? */
+static bool executable(const void *address)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned long start, end;
+    char access[5];
+    bool found = false;
+    while (maps != NULL && !found &&
+           fscanf(maps, "%lx-%lx %4s%*[^\n]", &start, &end, access) == 3) {
+        found = (uintptr_t)address >= start && (uintptr_t)address < end;
+    }
+    CHECK(found);
+    (void)fclose(maps);
+    return access[2] == 'x';
+}
+
+static void test_face_resizes_an_executable_block_to_one_that_is_not(void)
+{
+    enum {
+        BYTES = 8 << 20 /* pages move */
+    };
+    uint32_t number = face_number();
+    unsigned char *blocks[3];
+    for (int index = 0; index < 3; index++) { /* one of them cannot grow where it lies */
+        blocks[index] = ExAllocatePool2(FLAG_NON_PAGED_EXECUTE, BYTES, TAG);
+        CHECK(executable(blocks[index]));
+        memset(blocks[index], 0x5A, BYTES);
+    }
+    for (int index = 0; index < 3; index++) {
+        unsigned char *block = exp_pool_face_resize(blocks[index], 2 * BYTES, number);
+        CHECK(block[0] == 0x5A && memcmp(block, block + 1, BYTES - 1) == 0);
+        CHECK(block == blocks[index] || !executable(block));
+        blocks[index] = block == blocks[index] ? NULL : block;
+        CHECK_FITS();
+        exp_pool_face_free(block);
+    }
+    CHECK(blocks[0] != NULL || blocks[1] != NULL || blocks[2] != NULL);
+}
+
 static void guarded(void)
 {
     CHECK_EQUAL(expool_set("guard", "1"), 0);
@@ -222,6 +261,7 @@ static void test_face_guarded_all_of_it(void)
     test_face_resizes_guarded_blocks_whole();
     test_face_resizes_session_blocks_and_their_count_ends_at_nothing();
     test_face_stops_on_secure_blocks();
+    test_face_resizes_an_executable_block_to_one_that_is_not();
 }
 
 int main(void)
@@ -233,6 +273,7 @@ int main(void)
     RUN_FRESH(test_face_resizes_guarded_blocks_whole);
     RUN_FRESH(test_face_resizes_session_blocks_and_their_count_ends_at_nothing);
     RUN_FRESH(test_face_stops_on_secure_blocks);
+    RUN_FRESH(test_face_resizes_an_executable_block_to_one_that_is_not);
     RUN_FRESH(test_face_guarded_all_of_it);
     return unit_end();
 }
