@@ -86,7 +86,9 @@ void expool_process_release(struct expool_process *process);
  * Make a process current for this thread, which holds a reference while it is.
  *
  *   process   NULL = System, which is never charged
- *   returns   the former; NULL = System
+ *   returns   the former; NULL = System. The thread's reference to it is gone: to enter it again
+ *             somebody else must hold it meanwhile. A thread that can remember none (memory is
+ *             short, or it is at its end) stays in System
  */
 struct expool_process *expool_process_enter(struct expool_process *process);
 

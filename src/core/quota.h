@@ -27,9 +27,9 @@ struct expool_process {
     uint64_t references;
 };
 
-/* The two processes that are always there. */
-extern EXP_HIDDEN struct expool_process exp_quota_system; /* never charged */
-extern EXP_HIDDEN struct expool_process exp_quota_idle;   /* neither; nobody should try */
+/* The two processes that are always there; neither is ever charged. */
+extern EXP_HIDDEN struct expool_process exp_quota_system;
+extern EXP_HIDDEN struct expool_process exp_quota_idle; /* a verified charge of it stops */
 
 /*
  * Make a process with one reference.

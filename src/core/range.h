@@ -19,7 +19,7 @@
 enum {
     EXP_STATE_FREE = 0,
     EXP_STATE_NUMBER_MAX = 65000,
-    EXP_STATE_WIDE = 0xfffe, /* the tag number lies in the block's span */
+    EXP_STATE_WIDE = 0xfffe, /* a rare block: the tag number lies in side.h */
     EXP_STATE_HOLE = 0xffff, /* end of a page: no slot */
 };
 
