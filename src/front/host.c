@@ -7,6 +7,7 @@
 
 #include "core/option.h"
 #include "core/stop.h"
+#include "front/lookaside.h"
 #include "front/pool.h"
 #include "front/seh.h"
 
@@ -28,10 +29,11 @@ static size_t length_of(const char *text)
 
 static void (*host_handler)(const struct expool_stop *stop, void *context);
 
-/* The handler may leave by longjmp, over guarded blocks of this thread. */
+/* The handler may leave by longjmp, over guarded blocks and a look at lists of this thread. */
 static void on_stop(const struct expool_stop *stop, void *context)
 {
     exp_seh_forget();
+    exp_lookaside_forget();
     host_handler(stop, context);
 }
 

@@ -16,12 +16,14 @@
  * A look at all lists (ExAdjustLookasideDepth) has two passes. The first returns what lists with
  * callbacks of their own keep above their depth: it goes along the chain, marks the list that it is
  * at ("freeing"), leaves the lock, and calls Free. A marked list stays in the chain, because delete
- * waits for the mark to go; that makes its callback and its place in the chain safe. The second
- * pass stays under the lock: it collects the surplus of lists that use the pool's own callbacks,
- * and sets new depths. The blocks are freed after the lock was left; by then their lists may be
- * gone. So what is above a depth goes at the look after the one that lowered it. Entries of paged
- * lists stay when the IRQL forbids paged pool. A thread that finds a mark of its own (a Free that
- * calls ExAdjustLookasideDepth, or that was left by longjmp) goes on as if there were none.
+ * waits for the mark to go; that makes its callback and its place in the chain safe. A Free that
+ * raises, or stops with a handler that leaves by longjmp, takes the mark along, and what it has not
+ * freed goes back to the list; who leaves it by a longjmp of his own leaves the mark, until his
+ * thread looks again. A look from inside of a Free does nothing. The second pass stays under the
+ * lock: it collects the surplus of lists that use the pool's own callbacks, and sets new depths.
+ * The blocks are freed after the lock was left; by then their lists may be gone. So what is above a
+ * depth goes at the look after the one that lowered it. Entries of paged lists stay when the IRQL
+ * forbids paged pool.
  *
  * Nobody needs to call it: every 16th allocation that a list cannot serve asks the clock, and when
  * a second has passed since the last look, does the second pass. It never calls a driver's Free,
@@ -52,6 +54,12 @@ enum {
 
 typedef GENERAL_LOOKASIDE_POOL list_type;
 
+/* A look that calls a driver's Free; on its stack. */
+struct freeing {
+    struct exp_seh_frame frame; /* tells of a raise */
+    PVOID rest;                 /* entries that are still to be freed */
+};
+
 static struct {
     SLIST_HEADER lock;     /* EXP_RANK_LOOKASIDE; no entries. Guards all up to turn */
     LIST_ENTRY chain;      /* of ListEntry of all live lists */
@@ -59,11 +67,12 @@ static struct {
     uint32_t hits_gone[2]; /* of lists that were deleted; nonpaged, paged */
     list_type *freeing;    /* entries of it are being freed; it must not go */
     const struct exp_owner *freeing_by;
-    bool waiting;       /* somebody waits for freeing to end */
-    uint32_t turn;      /* atomic; changes when freeing ends; waited on */
-    uint32_t count;     /* atomic; written under lock: live lists */
-    uint32_t looked_ms; /* atomic: clock of the last look, low half */
-    uint32_t timer;     /* atomic: 1 + generation of who called ExAdjustLookasideDepth */
+    struct freeing *freeing_now; /* of that thread, which alone may look inside */
+    bool waiting;                /* somebody waits for freeing to end */
+    uint32_t turn;               /* atomic; changes when freeing ends; waited on */
+    uint32_t count;              /* atomic; written under lock: live lists */
+    uint32_t looked_ms;          /* atomic: clock of the last look, low half */
+    uint32_t timer;              /* atomic: 1 + generation of who called ExAdjustLookasideDepth */
 } exp_lookaside = {
     .chain = { &exp_lookaside.chain, &exp_lookaside.chain },
 };
@@ -161,17 +170,12 @@ static bool frees_to_pool(const list_type *list)
                                                 : list->Free == ExFreePool;
 }
 
-/* Free entries that are linked to each other, outside of all lists. */
-static void free_entries(list_type *list, PVOID entry)
+static void free_entry(list_type *list, PVOID entry)
 {
-    while (entry != NULL) {
-        PVOID next = *(EXP_WDK_SLIST_LINK *)entry;
-        if (list->Future[0] == LOOKASIDE_KIND_EX) {
-            list->FreeEx(entry, CONTAINING_RECORD(list, LOOKASIDE_LIST_EX, L));
-        } else {
-            list->Free(entry);
-        }
-        entry = next;
+    if (list->Future[0] == LOOKASIDE_KIND_EX) {
+        list->FreeEx(entry, CONTAINING_RECORD(list, LOOKASIDE_LIST_EX, L));
+    } else {
+        list->Free(entry);
     }
 }
 
@@ -223,7 +227,12 @@ static void start_old(list_type *list,
 
 static void flush(list_type *list)
 {
-    free_entries(list, InterlockedFlushSList(&list->ListHead));
+    PVOID entry = InterlockedFlushSList(&list->ListHead);
+    while (entry != NULL) {
+        PVOID next = *(EXP_WDK_SLIST_LINK *)entry;
+        free_entry(list, entry);
+        entry = next;
+    }
 }
 
 static void end(list_type *list)
@@ -403,52 +412,114 @@ static void look(void)
     }
 }
 
-/*
- * Free the surplus of one list by its driver's Free; the chain's lock is left meanwhile.
- *
- *   returns   false: another look took over, and the list may be gone
- */
-static bool free_surplus(list_type *list, const struct exp_owner *self)
+/* Take the mark off. The chain's lock is held. */
+static void end_freeing(void)
 {
-    uint32_t length = exp_wdk_slist_acquire(&list->ListHead);
-    PVOID surplus = frees_to_pool(list) ? NULL : cut(list, &length);
-    exp_wdk_slist_release(&list->ListHead, length);
-    if (surplus == NULL) {
-        return true;
-    }
-    exp_lookaside.freeing = list;
-    exp_lookaside.freeing_by = self;
-    chain_release();
-    free_entries(list, surplus);
-    chain_acquire();
-    if (exp_lookaside.freeing != list || exp_lookaside.freeing_by != self) {
-        return false;
-    }
     exp_lookaside.freeing = NULL;
     exp_atomic_add(&exp_lookaside.turn, 1);
     if (exp_lookaside.waiting) {
         exp_lookaside.waiting = false;
-        exp_port_wake(&exp_lookaside.turn);
+        exp_port_wake_all(&exp_lookaside.turn);
     }
+}
+
+/* Give entries back to a list that is alive. */
+static void keep_entries(list_type *list, PVOID entry)
+{
+    uint32_t length = exp_wdk_slist_acquire(&list->ListHead);
+    while (entry != NULL) {
+        PVOID next = *(EXP_WDK_SLIST_LINK *)entry;
+        exp_wdk_slist_push(&list->ListHead, entry);
+        length++;
+        entry = next;
+    }
+    exp_wdk_slist_release(&list->ListHead, length);
+}
+
+void exp_lookaside_forget(void)
+{
+    const struct exp_owner *self = exp_port_owner();
+    if (exp_atomic_load(&exp_lookaside.count) == 0 || self == &exp_owner_none) {
+        return;
+    }
+    chain_acquire();
+    if (exp_lookaside.freeing != NULL && exp_lookaside.freeing_by == self) {
+        keep_entries(exp_lookaside.freeing, exp_lookaside.freeing_now->rest);
+        exp_lookaside.freeing_now->rest = NULL;
+        end_freeing();
+    }
+    chain_release();
+}
+
+/* A driver's Free has raised, and somebody further out takes it. */
+static void leave_freeing(struct exp_seh_frame *frame)
+{
+    struct exp_seh_final final;
+    exp_lookaside_forget();
+    exp_seh_hand_over(frame);
+    exp_seh_resume(exp_seh_take_over(&final));
+}
+
+/*
+ * Free the surplus of one list by its driver's Free; the chain's lock is left meanwhile.
+ *
+ *   returns   false: the mark was taken off by a stop in Free, and the list may be gone
+ */
+static bool free_surplus(list_type *list)
+{
+    uint32_t length = exp_wdk_slist_acquire(&list->ListHead);
+    struct freeing freeing = {
+        .frame = { .leave = leave_freeing,
+                   .activation = (uintptr_t)__builtin_frame_address(0),
+                   .kind = EXP_SEH_FINALLY },
+        .rest = frees_to_pool(list) ? NULL : cut(list, &length),
+    };
+    exp_wdk_slist_release(&list->ListHead, length);
+    if (freeing.rest == NULL) {
+        return true;
+    }
+    exp_lookaside.freeing = list;
+    exp_lookaside.freeing_by = exp_port_owner();
+    exp_lookaside.freeing_now = &freeing;
+    chain_release();
+    exp_seh_enter(&freeing.frame);
+    while (freeing.rest != NULL) {
+        PVOID entry = freeing.rest;
+        freeing.rest = *(EXP_WDK_SLIST_LINK *)entry;
+        free_entry(list, entry);
+    }
+    *freeing.frame.innermost = freeing.frame.outer;
+    chain_acquire();
+    if (exp_lookaside.freeing != list || exp_lookaside.freeing_now != &freeing) {
+        return false;
+    }
+    end_freeing();
     return true;
 }
 
-/* The pass that calls drivers; false: another thread is at it. */
+/* Is a look under way? One of this thread whose stack frame is gone is not. Chain's lock held. */
+static bool looked_at(void)
+{
+    bool gone = exp_lookaside.freeing_by == exp_port_owner() &&
+                (uintptr_t)exp_lookaside.freeing_now < (uintptr_t)__builtin_frame_address(0);
+    if (exp_lookaside.freeing != NULL && gone) {
+        end_freeing();
+    }
+    return exp_lookaside.freeing != NULL;
+}
+
+/* The pass that calls drivers; false: another look is at it, of this thread or of another. */
 static bool look_at_drivers(void)
 {
     exp_owner_leave(exp_owner_enter()); /* a thread without an owner has no name */
-    const struct exp_owner *self = exp_port_owner();
     chain_acquire();
-    if (exp_lookaside.freeing != NULL && exp_lookaside.freeing_by != self) {
-        chain_release();
-        return false;
-    }
+    bool looks = !looked_at();
     LIST_ENTRY *at = exp_lookaside.chain.Flink;
-    while (at != &exp_lookaside.chain && free_surplus(list_of(at), self)) {
+    while (looks && at != &exp_lookaside.chain && free_surplus(list_of(at))) {
         at = at->Flink;
     }
     chain_release();
-    return true;
+    return looks;
 }
 
 EXP_EXPORT VOID ExAdjustLookasideDepth(VOID)

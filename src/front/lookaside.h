@@ -48,4 +48,13 @@ void exp_lookaside_hits(uint32_t *nonpaged, uint32_t *paged);
  */
 const void *exp_lookaside_inside(const void *start, size_t bytes);
 
+/*
+ * Somebody may leave a driver's Free by longjmp: end what a look of this thread has under way.
+ *
+ *   irql     <= DISPATCH
+ *   locks    takes EXP_RANK_LOOKASIDE and the list's own
+ *   source   docs/decisions/0009-lookaside.md
+ */
+void exp_lookaside_forget(void);
+
 #endif
