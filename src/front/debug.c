@@ -212,6 +212,9 @@ static void put_number(
     }
     size_t least = spec->precision == SIZE_MAX ? 1 : spec->precision;
     size_t zeros = least > count ? least - count : 0;
+    if (base == 8 && zeros != 0) {
+        prefix_bytes = 0; /* one zero is in front already */
+    }
     size_t blanks = padding(spec, prefix_bytes + zeros + count);
     if (spec->zero && !spec->left && spec->precision == SIZE_MAX) {
         zeros += blanks;
@@ -246,7 +249,7 @@ static void put_unsigned(struct line *line, const struct spec *spec, uint64_t va
     bool prefixed = spec->alternate && size != 0;
     switch (spec->conversion) {
     case 'o':
-        put_number(line, spec, prefixed ? "0" : "", size, 8);
+        put_number(line, spec, spec->alternate ? "0" : "", size, 8);
         break;
     case 'x':
         put_number(line, spec, prefixed ? "0x" : "", size, 16);
