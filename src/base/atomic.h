@@ -34,6 +34,13 @@ EXP_INLINE bool exp_atomic_try_publish(void **place, void *fresh)
         place, &expected, fresh, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE);
 }
 
+/* *state = desired when it is expected; relaxed. */
+EXP_INLINE bool exp_atomic_try_state(uint16_t *state, uint16_t expected, uint16_t desired)
+{
+    return __atomic_compare_exchange_n(
+        state, &expected, desired, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 /* *word = desired when it is *expected, else *expected = *word. */
 EXP_INLINE bool exp_atomic_try_swap(uint64_t *word, uint64_t *expected, uint64_t desired)
 {

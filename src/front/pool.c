@@ -501,6 +501,13 @@ static struct exp_side books_of(const struct exp_run_place *place)
     return (struct exp_side){ .number = value };
 }
 
+/* What the state of a block with these books is while it lives. */
+static uint16_t state_of(const struct exp_side *books)
+{
+    bool wide = books->kind != 0 || books->number > EXP_STATE_NUMBER_MAX;
+    return (uint16_t)(wide ? EXP_STATE_WIDE : books->number);
+}
+
 static struct exp_stop_about about_of(const void *block,
                                       const struct exp_run_place *place,
                                       const struct exp_side *books,
@@ -607,8 +614,10 @@ static void free_judged(void *block,
         judge_guard(block, place, books, caller);
     }
     /* Slow enough to afford what the fast path cannot: one of two frees of a block wins, and the
-     * other one neither returns a charge nor touches a process that may be gone. */
-    if (exp_atomic_exchange(place->state, (uint16_t)EXP_STATE_FREE) == EXP_STATE_FREE) {
+     * other one neither returns a charge nor touches a process that may be gone, also when the slot
+     * is an ordinary block again by then. */
+    if (books->number == 0 ||
+        !exp_atomic_try_state(place->state, state_of(books), (uint16_t)EXP_STATE_FREE)) {
         stop_freed_by_two(block, caller);
     }
     if ((books->kind & EXP_SIDE_QUOTA) != 0) {
