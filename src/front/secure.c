@@ -233,15 +233,20 @@ static struct record *record_make(const POOL_EXTENDED_PARAMS_SECURE_POOL *params
     return record;
 }
 
-static void record_drop(struct record *record)
+/*
+ * One block less in its pool. A block whose pages cannot be had back stays used, in no pool, and
+ * keeps its record: then unused is false.
+ */
+static void record_drop(struct record *record, bool unused)
 {
     acquire();
     struct pool *pool = pool_of(record->handle);
-    if (pool != NULL) {
-        pool->blocks--;
-    }
+    EXP_ASSERT(pool != NULL); /* since it has a block */
+    pool->blocks--;
     exp_lock_release(&exp_secure.lock);
-    exp_range_heap_give(EXP_RANGE_KEPT, record, sizeof(*record));
+    if (unused) {
+        exp_range_heap_give(EXP_RANGE_KEPT, record, sizeof(*record));
+    }
 }
 
 void *exp_secure_allocate(const POOL_EXTENDED_PARAMS_SECURE_POOL *params,
@@ -258,7 +263,7 @@ void *exp_secure_allocate(const POOL_EXTENDED_PARAMS_SECURE_POOL *params,
     own.contents = params->Buffer;
     void *block = exp_pool_allocate(&own, outcome);
     if (block == NULL) {
-        record_drop(own.secure);
+        record_drop(own.secure, true);
     }
     return block;
 }
@@ -311,18 +316,17 @@ void exp_secure_free(void *block,
     acquire();
     struct record *record = find_to_free(block, params);
     bool open = record != NULL && open_to_free(block, record);
-    if (open) {
+    if (record != NULL) {
         record->there = false;
     }
     exp_lock_release(&exp_secure.lock);
     if (record == NULL) {
         stop(block, "secure pool", caller); /* another thread was faster */
     }
-    if (!open) {
-        return; /* the system refuses: the pages stay as they are, and used */
+    if (open) {
+        exp_pool_free_secure(block, tag, caller);
     }
-    exp_pool_free_secure(block, tag, caller);
-    record_drop(record);
+    record_drop(record, open);
 }
 
 /* Record of a block if handle, tag and cookie are its own, else NULL. Lock held. */

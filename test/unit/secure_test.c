@@ -185,6 +185,25 @@ static void test_secure_block_that_cannot_be_closed_is_not_handed_out(void)
     CHECK_FITS();
 }
 
+/* It is gone for its user, and its pool can be destroyed; nobody gets its pages. */
+static void test_secure_block_that_cannot_be_opened_is_gone_and_its_pages_stay(void)
+{
+    start(1);
+    char *block = secure_block(BYTES, NULL);
+    CHECK(block != NULL);
+    sim_fail(SIM_COMMIT, 1, 1);
+    secure_free(block);
+    sim_fail(SIM_COMMIT, 0, 0);
+    CHECK_EQUAL(ExSecurePoolValidate(handle, TAG, block, COOKIE), 0);
+    CHECK_EQUAL(pages_open(block), 0);
+    ExDestroyPool(handle);
+    for (int index = 0; index < 64; index++) {
+        memset(ExAllocatePool2(FLAG_NON_PAGED, BYTES, TAG), 1, BYTES);
+    }
+    CHECK_EQUAL(pages_open(block), 0);
+    CHECK_FITS();
+}
+
 static void test_secure_block_lies_on_the_node_asked_for(void)
 {
     start(2);
@@ -217,6 +236,7 @@ int main(void)
     RUN_FRESH(test_secure_update_is_refused_while_other_pages_stay_open);
     RUN_FRESH(test_secure_pages_left_open_stay_so_when_their_block_goes);
     RUN_FRESH(test_secure_block_that_cannot_be_closed_is_not_handed_out);
+    RUN_FRESH(test_secure_block_that_cannot_be_opened_is_gone_and_its_pages_stay);
     RUN_FRESH(test_secure_block_lies_on_the_node_asked_for);
     return unit_end();
 }
