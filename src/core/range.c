@@ -226,6 +226,9 @@ void *exp_range_heap_take(enum exp_range_heap which, size_t bytes)
     EXP_ASSERT(index < RANGE_HEAP_CLASSES);
     struct heap *heap = &exp_range_heaps.heap[which];
     bytes = (size_t)1 << (index + RANGE_HEAP_SHIFT);
+    if (EXP_UNLIKELY(exp_range.bytes == 0)) {
+        return NULL; /* a start has failed: the next one lays the heap out anew */
+    }
     exp_lock_acquire(&exp_range_heaps.lock);
     void *memory = heap->free[index];
     bool recycled = memory != NULL;

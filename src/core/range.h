@@ -150,7 +150,7 @@ void *exp_range_table_take(struct exp_range_table *table, size_t bytes);
  * Memory for our own structures, zeroed, never below 64-byte alignment.
  *
  *   bytes     at most 32 MiB; rounded up to a power of two
- *   returns   NULL: no memory
+ *   returns   NULL: no memory, or no range
  *   locks     takes the heap lock (EXP_RANK_HEAP)
  *   owns      the caller, until exp_range_heap_give with the same heap and bytes
  */

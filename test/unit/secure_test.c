@@ -185,6 +185,19 @@ static void test_secure_block_that_cannot_be_closed_is_not_handed_out(void)
     CHECK_FITS();
 }
 
+/* Memory of ours that a start has left is laid out anew by the next one. */
+static void test_secure_pool_is_not_made_before_the_pool_serves(void)
+{
+    sim_fail(SIM_REGION, 1, UINT64_MAX / 2);
+    CHECK_EQUAL(ExCreatePool(POOL_SECURE_GLOBAL, TAG, NULL, &handle), STATUS_RESOURCES);
+    sim_fail(SIM_REGION, 0, 0);
+    CHECK_EQUAL(ExCreatePool(POOL_SECURE_GLOBAL, TAG, NULL, &handle), 0);
+    void *block = secure_block(BYTES, NULL);
+    CHECK(block != NULL);
+    CHECK_EQUAL(ExSecurePoolValidate(handle, TAG, block, COOKIE), 1);
+    CHECK_FITS();
+}
+
 /* It is gone for its user, and its pool can be destroyed; nobody gets its pages. */
 static void test_secure_block_that_cannot_be_opened_is_gone_and_its_pages_stay(void)
 {
@@ -235,6 +248,7 @@ int main(void)
     RUN_FRESH(test_secure_pages_left_open_are_closed_in_a_copy);
     RUN_FRESH(test_secure_update_is_refused_while_other_pages_stay_open);
     RUN_FRESH(test_secure_pages_left_open_stay_so_when_their_block_goes);
+    RUN_FRESH(test_secure_pool_is_not_made_before_the_pool_serves);
     RUN_FRESH(test_secure_block_that_cannot_be_closed_is_not_handed_out);
     RUN_FRESH(test_secure_block_that_cannot_be_opened_is_gone_and_its_pages_stay);
     RUN_FRESH(test_secure_block_lies_on_the_node_asked_for);
