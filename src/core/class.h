@@ -18,7 +18,7 @@ enum {
     EXP_CLASS_NEVER,    /* page never handed out */
     EXP_CLASS_FREED,    /* page of a span that was handed out and came back */
     EXP_CLASS_INTERIOR, /* later page of a block */
-    EXP_CLASS_LARGE,    /* first page of a block above 16 pages, or of a wide one */
+    EXP_CLASS_LARGE,    /* first page of a block of pages of its own: above 16, aligned, secure */
     EXP_CLASS_SMALL,    /* first of the small classes */
     EXP_CLASS_FIRST_PART = 34,
     EXP_CLASS_PAGE = 37,

@@ -90,7 +90,7 @@ EXP_INLINE bool exp_run_empty(const struct exp_span *run)
  * Make a block of its own pages.
  *
  *   node        as for exp_span_take
- *   bytes       any size; also for a wide block of a small size
+ *   bytes       any size; also for an aligned or secure block of a small size
  *   alignment   power of two
  *   donate      offer the rest of the last page to small blocks
  *   returns     its span (state free, ->held_bytes set), or NULL

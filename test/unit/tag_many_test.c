@@ -21,8 +21,8 @@ static void start(void)
 }
 
 /*
- * More tags than a state can name. Blocks whose number is too large have pages of their own; every
- * count stays exact, and every block gives its tag back.
+ * More tags than a state can name. Numbers that are too large lie in side records; every count
+ * stays exact, and every block gives its tag back.
  */
 static void test_tag_200000_tags_count_exactly(void)
 {
