@@ -728,12 +728,8 @@ extern "C" {
 
 #define ExAllocatePool2(Flags, NumberOfBytes, Tag)                                                 \
     (EXP_WDK_POOL2(Flags)(EXP_WDK_FLAGS(Flags), (NumberOfBytes), (Tag)))
-#define ExAllocatePool3(Flags, NumberOfBytes, Tag, ExtendedParameters, ExtendedParametersCount)    \
-    (EXP_WDK_POOL3(Flags)(EXP_WDK_FLAGS(Flags),                                                    \
-                          (NumberOfBytes),                                                         \
-                          (Tag),                                                                   \
-                          (ExtendedParameters),                                                    \
-                          (ExtendedParametersCount)))
+/* With all but the flags as they come: an entry may be a compound literal, whose commas part it. */
+#define ExAllocatePool3(Flags, ...) (EXP_WDK_POOL3(Flags)(EXP_WDK_FLAGS(Flags), __VA_ARGS__))
 
 C_ASSERT(sizeof(POOL_TYPE) == 4 && sizeof(EX_POOL_PRIORITY) == 4 && sizeof(POOL_FLAGS) == 8);
 C_ASSERT(sizeof(POOL_EXTENDED_PARAMETER) == 16 && TYPE_ALIGNMENT(POOL_EXTENDED_PARAMETER) == 8);

@@ -164,6 +164,20 @@ static void test_pool3_count_0_does_not_look_at_the_array(void)
     served(POOL_FLAG_PAGED, (void *)(uintptr_t)16, 0);
 }
 
+/* ExAllocatePool3 is a macro too; what stands in its place must not mind. */
+static void test_pool3_entry_may_be_a_compound_literal(void)
+{
+    PVOID block = ExAllocatePool3(POOL_FLAG_PAGED,
+                                  100,
+                                  TAG,
+                                  &(POOL_EXTENDED_PARAMETER){ .Type = PoolExtendedParameterPriority,
+                                                              .Priority = HighPoolPriority },
+                                  1);
+
+    DDI_TRUE(block != NULL);
+    ExFreePoolWithTag(block, TAG);
+}
+
 static void test_pool3_no_array_is_refused(void)
 {
     refused(POOL_FLAG_PAGED, NULL, 1);
@@ -371,6 +385,7 @@ static const struct ddi_test tests[] = {
     DDI_TEST("108", test_pool3_unknown_type_is_refused_unless_optional),
     DDI_TEST("109", test_pool3_reserved_bits_are_refused_unless_optional),
     DDI_TEST("110", test_pool3_two_entries_of_one_type_are_refused),
+    DDI_TEST("111", test_pool3_entry_may_be_a_compound_literal),
     DDI_TEST("111", test_pool3_priority_must_be_one_of_the_nine),
     DDI_TEST("111,112", test_pool3_ignored_priority_has_no_effect),
     DDI_TEST("113", test_pool3_node_0_serves_nonpaged),
