@@ -28,9 +28,6 @@
  * Conditions of memory need somebody who looks: a thread, started with the first such descriptor,
  * looks four times a second.
  *
- * Callers hold locks of the pool, so files are used by bare system calls here: libc's would let a
- * thread be cancelled in the middle.
- *
  * No locks: one word for each condition names the copy of the process and the descriptor.
  */
 #define _GNU_SOURCE
@@ -83,11 +80,11 @@ static bool read_text(const char *const parts[4], char *buffer, size_t size)
     }
     int file = -1;
     if (text.length_bytes + 1 < sizeof(path)) {
-        file = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+        file = exp_linux_open_read(path);
     }
     size_t length = 0;
     while (file >= 0 && length < size - 1) {
-        long got = syscall(SYS_read, file, buffer + length, size - 1 - length);
+        long got = exp_linux_read(file, buffer + length, size - 1 - length);
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -97,7 +94,7 @@ static bool read_text(const char *const parts[4], char *buffer, size_t size)
         length += (size_t)got;
     }
     if (file >= 0) {
-        syscall(SYS_close, file);
+        exp_linux_close(file);
     }
     buffer[length] = '\0';
     return length != 0;
@@ -449,7 +446,7 @@ static int get_file(unsigned index)
     }
     made = exp_linux_move_up(made);
     if (fstat(made, &status) != 0) {
-        close(made);
+        exp_linux_close(made);
         return -1;
     }
     __atomic_store_n(&exp_event_files.device, status.st_dev, __ATOMIC_RELAXED);
@@ -457,7 +454,7 @@ static int get_file(unsigned index)
     uint64_t own = (uint64_t)exp_owner_forks() << 32 | (uint32_t)(made + 1);
     if (!__atomic_compare_exchange_n(
             place, &word, own, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        close(made); /* another thread was first */
+        exp_linux_close(made); /* another thread was first */
         return file_of(word);
     }
     return made;

@@ -50,6 +50,14 @@ int exp_linux_move_up(int file);
  */
 bool exp_linux_memory(const char *root, struct exp_port_memory *memory);
 
+/*
+ * Files, by bare system calls: callers hold locks of the pool or of a driver, and libc's open,
+ * read, write and close are places where a thread may be cancelled. They return what libc's do.
+ */
+int exp_linux_open_read(const char *name);
+long exp_linux_read(int file, void *buffer, size_t size);
+void exp_linux_close(int file);
+
 /* Write all of text to a descriptor. */
 void exp_linux_write(int file, const char *text, size_t length);
 

@@ -16,7 +16,6 @@ enum {
 };
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -26,14 +25,14 @@ enum {
 static size_t mapped_bytes(void)
 {
     char text[64] = "";
-    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    int file = exp_linux_open_read("/proc/self/statm");
     if (file < 0) {
         return 0;
     }
-    ssize_t length = read(file, text, sizeof(text) - 1);
-    close(file);
+    long length = exp_linux_read(file, text, sizeof(text) - 1);
+    exp_linux_close(file);
     size_t pages = 0;
-    for (ssize_t index = 0; index < length && text[index] >= '0' && text[index] <= '9'; index++) {
+    for (long index = 0; index < length && text[index] >= '0' && text[index] <= '9'; index++) {
         pages = pages * 10 + (size_t)(text[index] - '0');
     }
     return pages * (size_t)sysconf(_SC_PAGESIZE);

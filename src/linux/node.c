@@ -18,7 +18,6 @@
 #include "linux/linux.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/mempolicy.h>
 #include <sched.h>
 #include <string.h>
@@ -84,10 +83,10 @@ uint32_t exp_linux_nodes_parse(const char *list, uint16_t *ids, uint32_t most)
 uint32_t exp_linux_nodes_read(const char *file_name, uint16_t *ids, uint32_t most)
 {
     char text[256];
-    int file = open(file_name, O_RDONLY | O_CLOEXEC);
-    ssize_t length = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
+    int file = exp_linux_open_read(file_name);
+    long length = file < 0 ? -1 : exp_linux_read(file, text, sizeof(text) - 1);
     if (file >= 0) {
-        close(file);
+        exp_linux_close(file);
     }
     if (length <= 0) {
         return 0;

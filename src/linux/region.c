@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -52,7 +53,7 @@ int exp_linux_move_up(int file)
     if (high < 0) {
         return file;
     }
-    close(file);
+    exp_linux_close(file);
     return high;
 }
 
@@ -68,7 +69,7 @@ static int make_file(size_t bytes)
         return -1;
     }
     if (ftruncate(file, (off_t)bytes) != 0) {
-        close(file);
+        exp_linux_close(file);
         return -1;
     }
     (void)fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
@@ -106,7 +107,7 @@ static bool file_is_ours(void)
 static void close_parents(void)
 {
     if (file_is_ours()) {
-        close(region.file);
+        exp_linux_close(region.file);
     }
 }
 
@@ -119,7 +120,7 @@ static void *make_first(size_t *bytes)
     char *address = map(NULL, *bytes, file);
     if (address == NULL) {
         if (file >= 0) {
-            close(file);
+            exp_linux_close(file);
         }
         return NULL;
     }
@@ -150,8 +151,9 @@ static bool fill_file(int file)
     for (size_t step = 0; step < REGION_STEPS_MAX; step++) {
         size_t offset = step * REGION_STEP_BYTES;
         if (region.committed[step] &&
-            pwrite(file, region.address + offset, REGION_STEP_BYTES, (off_t)offset) !=
-                REGION_STEP_BYTES) {
+            (lseek(file, (off_t)offset, SEEK_SET) != (off_t)offset ||
+             syscall(SYS_write, file, region.address + offset, REGION_STEP_BYTES) !=
+                 REGION_STEP_BYTES)) {
             return false;
         }
     }
@@ -192,7 +194,7 @@ static void *make_copy(void)
         return region.address;
     }
     if (file >= 0) {
-        close(file);
+        exp_linux_close(file);
     }
     void *address = file_is_ours() ? make_private() : NULL;
     close_parents();

@@ -39,8 +39,8 @@ enum {
 #define SYSTEM_SECOND_NS       UINT64_C(1000000000)
 #define SYSTEM_SECONDS_TO_1970 UINT64_C(11644473600) /* from the first day of 1601, UTC */
 /* Where a machine is no longer small, and where it is large; our numbers (MmQuerySystemSize). */
-#define SYSTEM_MEDIUM_BYTES (UINT64_C(1) << 30)
-#define SYSTEM_LARGE_BYTES  (UINT64_C(4) << 30)
+#define SYSTEM_MEDIUM_BYTES    (UINT64_C(1) << 30)
+#define SYSTEM_LARGE_BYTES     (UINT64_C(4) << 30)
 
 _Thread_local struct exp_owner *exp_linux_owner = &exp_owner_none;
 
@@ -152,10 +152,25 @@ uint64_t exp_linux_random(void)
     return value ^ value >> 32;
 }
 
+int exp_linux_open_read(const char *name)
+{
+    return (int)syscall(SYS_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC);
+}
+
+long exp_linux_read(int file, void *buffer, size_t size)
+{
+    return syscall(SYS_read, file, buffer, size);
+}
+
+void exp_linux_close(int file)
+{
+    (void)syscall(SYS_close, file);
+}
+
 void exp_linux_write(int file, const char *text, size_t length)
 {
     while (length > 0) {
-        ssize_t written = write(file, text, length);
+        long written = syscall(SYS_write, file, text, length);
         if (written < 0 && errno == EINTR) {
             continue;
         }
@@ -229,7 +244,7 @@ static void write_json(const struct expool_stop *stop, const char *name)
     json_words(&text, stop->report);
     exp_format_words(&text, "}\n");
     exp_linux_write(file, buffer, text.length_bytes);
-    close(file);
+    exp_linux_close(file);
 }
 
 _Noreturn void exp_port_stop(const struct expool_stop *stop, const char *name)
@@ -358,11 +373,11 @@ static void parse_options(const char *text)
 /* The variable's value when libc has not started yet: from the kernel's copy of the environment. */
 static const char *value_from_kernel(const char *name, char *buffer, size_t size)
 {
-    int file = open("/proc/self/environ", O_RDONLY | O_CLOEXEC);
-    ssize_t length = file < 0 ? -1 : read(file, buffer, size - 1);
+    int file = exp_linux_open_read("/proc/self/environ");
+    long length = file < 0 ? -1 : exp_linux_read(file, buffer, size - 1);
     size_t name_bytes = strlen(name);
     if (file >= 0) {
-        close(file);
+        exp_linux_close(file);
     }
     if (length <= 0) {
         return NULL;
