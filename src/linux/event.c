@@ -23,7 +23,8 @@
  * Descriptors. An event counter for each condition that somebody asked for: 1 = holds. It is
  * written when the condition begins or ends, by the one who makes it so. A copy of the process
  * shares the parent's descriptors and leaves them alone: it makes its own when it is asked. Before
- * a write the descriptor is looked at: a program that closed it loses it and no more.
+ * a write the descriptor is looked at: a program that closed it, against the rule, is harmed only
+ * when an event counter, timer or other anonymous file of its own has the number by then.
  *
  * Conditions of memory need somebody who looks: a thread, started with the first such descriptor,
  * looks four times a second.
