@@ -15,7 +15,6 @@
 #define exp_atomic_sub(p, v)              __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED)
 /* The last one to let go sees what all others did before. */
 #define exp_atomic_sub_release(p, v)      __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL)
-#define exp_atomic_exchange(p, v)         __atomic_exchange_n((p), (v), __ATOMIC_RELAXED)
 #define exp_atomic_exchange_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 #define exp_atomic_exchange_release(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)
 

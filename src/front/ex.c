@@ -261,8 +261,8 @@ static void tell_slip(uint32_t required, const void *caller)
     exp_format_start(&text, line, sizeof(line));
     exp_format_words(&text, "expool: POOL_FLAGS 0x");
     exp_format_hex(&text, required, 3);
-    exp_format_words(&text,
-                     " name no pool; a POOL_TYPE was passed to ExAllocatePool2 or 3, called at 0x");
+    exp_format_words(
+        &text, " name no pool; a POOL_TYPE is not what ExAllocatePool2 or 3 takes, called at 0x");
     exp_format_hex(&text, (uintptr_t)caller, 16);
     exp_format_words(&text, ": no memory is given.\n");
     exp_port_print(line, text.length_bytes);
@@ -422,7 +422,7 @@ static EXP_NOINLINE void free_slowly(void *block, uint32_t tag, const void *call
 {
     if (exp_option_value(EXP_OPTION_VERIFIER) != 0) {
         struct exp_stop_about about;
-        exp_pool_judge(block, tag, caller, &about);
+        exp_pool_judge(block, tag, false, caller, &about);
         const void *list = exp_lookaside_inside(block, about.size_bytes);
         if (list != NULL) {
             exp_stop_now(EXP_STOP_VERIFIER,

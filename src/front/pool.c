@@ -685,22 +685,22 @@ void *exp_pool_secure_record(const void *block, uint32_t *tag)
     return (books.kind & EXP_SIDE_SECURE) != 0 ? books.who : NULL;
 }
 
-void exp_pool_judge(const void *block,
-                    uint32_t tag,
-                    const void *caller,
-                    struct exp_stop_about *about)
+void exp_pool_judge(
+    const void *block, uint32_t tag, bool secure, const void *caller, struct exp_stop_about *about)
 {
     struct exp_run_place place = judge_address(block, caller);
     struct exp_side books = books_of(&place);
+    if (!secure) {
+        judge_kind(block, &place, &books, caller);
+    }
     judge_rights(block, &place, &books, tag, caller);
     *about = about_of(block, &place, &books, caller);
 }
 
-void exp_pool_free_secure(void *block, uint32_t tag, const void *caller)
+void exp_pool_free_secure(void *block, const void *caller)
 {
     struct exp_run_place place = judge_address(block, caller);
     struct exp_side books = books_of(&place);
-    judge_rights(block, &place, &books, tag, caller);
     free_judged(block, &place, &books, caller);
 }
 

@@ -304,17 +304,20 @@ size_t exp_pool_block_size(const void *block, bool span, bool *quota, const void
 void *exp_pool_secure_record(const void *block, uint32_t *tag);
 
 /*
- * Free a secure block, writable again; judges IRQL and tag as exp_pool_free.
+ * Free a secure block, writable again and judged by exp_pool_judge.
  *
  *   block   the start of a live secure block
  */
-void exp_pool_free_secure(void *block, uint32_t tag, const void *caller);
+void exp_pool_free_secure(void *block, const void *caller);
 
-/* Judge address, IRQL and tag of a free, and change nothing. Receives what a report says of it. */
-void exp_pool_judge(const void *block,
-                    uint32_t tag,
-                    const void *caller,
-                    struct exp_stop_about *about);
+/*
+ * Judge address, kind, IRQL and tag of a free, and change nothing.
+ *
+ *   secure   through the door of secure blocks; else one is the wrong kind
+ *   about    receives what a report says of the block
+ */
+void exp_pool_judge(
+    const void *block, uint32_t tag, bool secure, const void *caller, struct exp_stop_about *about);
 
 /* Flush the caller's caches, give back what can be given back. */
 void exp_pool_trim(void);

@@ -13,7 +13,9 @@
  * counts of blocks and the pages while they are open; copies of the process free it again. A record
  * is looked at under the lock only and freed after its block, so that who asks for a block that is
  * just made or freed finds the whole record or none. Pages that could not be closed, or that were
- * open when the process was copied, are closed by whoever takes the lock next.
+ * open when the process was copied, are closed by whoever takes the lock next. A block whose pages
+ * the system would not open when it was freed is gone for its caller; it waits, used and counted,
+ * until a later call can open them.
  */
 #include "front/secure.h"
 
@@ -39,14 +41,17 @@ struct record {
     size_t bytes;
     uint32_t flags;
     bool there; /* under the lock: false while it is freed, which only who does so may know */
+    struct record *next; /* refused: the next one that waits, and the block */
+    char *block;
 };
 
 static struct {
     struct exp_lock lock;
     struct pool *places;
     size_t place_count;
-    char *open;        /* pages that an update has made writable */
-    size_t open_bytes; /* 0: none */
+    char *open;             /* pages that an update has made writable */
+    size_t open_bytes;      /* 0: none */
+    struct record *refused; /* of blocks that wait to be freed */
 } exp_secure = { .lock = { 0, EXP_RANK_SECURE } };
 
 /* Make the pages of [offset, offset + bytes) of a block writable, or read-only again. */
@@ -233,39 +238,19 @@ static struct record *record_make(const POOL_EXTENDED_PARAMS_SECURE_POOL *params
     return record;
 }
 
-/*
- * One block less in its pool. A block whose pages cannot be had back stays used, in no pool, and
- * keeps its record: then unused is false.
- */
-static void record_drop(struct record *record, bool unused)
+static void record_give(struct record *record)
+{
+    exp_range_heap_give(EXP_RANGE_KEPT, record, sizeof(*record));
+}
+
+/* One block less in its pool. */
+static void record_drop(struct record *record)
 {
     acquire();
     struct pool *pool = pool_of(record->handle);
     EXP_ASSERT(pool != NULL); /* since it has a block */
     pool->blocks--;
     exp_lock_release(&exp_secure.lock);
-    if (unused) {
-        exp_range_heap_give(EXP_RANGE_KEPT, record, sizeof(*record));
-    }
-}
-
-void *exp_secure_allocate(const POOL_EXTENDED_PARAMS_SECURE_POOL *params,
-                          const struct exp_pool_request *request,
-                          enum exp_pool_outcome *outcome)
-{
-    struct exp_pool_request own = *request;
-    *outcome = EXP_POOL_NO_MEMORY;
-    own.secure = record_make(params, request->bytes);
-    if (own.secure == NULL) {
-        return NULL;
-    }
-    own.want = EXP_POOL_SECURE | (request->want & (EXP_POOL_NODE | EXP_POOL_NODE_ONLY));
-    own.contents = params->Buffer;
-    void *block = exp_pool_allocate(&own, outcome);
-    if (block == NULL) {
-        record_drop(own.secure, true);
-    }
-    return block;
 }
 
 /* Record of a live block that nobody frees right now, or NULL. Lock held. */
@@ -300,6 +285,26 @@ static bool open_to_free(char *block, const struct record *record)
     return true;
 }
 
+/* Try once more to free what the system refused to open. */
+static void free_refused(void)
+{
+    struct record *record = exp_atomic_load(&exp_secure.refused);
+    while (record != NULL) {
+        acquire();
+        record = exp_secure.refused;
+        if (record != NULL && open_to_free(record->block, record)) {
+            exp_atomic_store(&exp_secure.refused, record->next);
+        } else {
+            record = NULL;
+        }
+        exp_lock_release(&exp_secure.lock);
+        if (record != NULL) {
+            exp_pool_free_secure(record->block, NULL);
+            record_give(record);
+        }
+    }
+}
+
 void exp_secure_free(void *block,
                      uint32_t tag,
                      const POOL_EXTENDED_PARAMS_SECURE_POOL *params,
@@ -312,21 +317,49 @@ void exp_secure_free(void *block,
         stop(block, "secure pool", caller);
     }
     struct exp_stop_about about;
-    exp_pool_judge(block, tag, caller, &about);
+    exp_pool_judge(block, tag, true, caller, &about);
     acquire();
     struct record *record = find_to_free(block, params);
     bool open = record != NULL && open_to_free(block, record);
     if (record != NULL) {
         record->there = false;
+        pool_of(record->handle)->blocks--;
+    }
+    if (record != NULL && !open) {
+        record->block = block;
+        record->next = exp_secure.refused;
+        exp_atomic_store(&exp_secure.refused, record);
     }
     exp_lock_release(&exp_secure.lock);
     if (record == NULL) {
         stop(block, "secure pool", caller); /* another thread was faster */
     }
     if (open) {
-        exp_pool_free_secure(block, tag, caller);
+        exp_pool_free_secure(block, caller);
+        record_give(record);
+        free_refused();
     }
-    record_drop(record, open);
+}
+
+void *exp_secure_allocate(const POOL_EXTENDED_PARAMS_SECURE_POOL *params,
+                          const struct exp_pool_request *request,
+                          enum exp_pool_outcome *outcome)
+{
+    struct exp_pool_request own = *request;
+    *outcome = EXP_POOL_NO_MEMORY;
+    free_refused();
+    own.secure = record_make(params, request->bytes);
+    if (own.secure == NULL) {
+        return NULL;
+    }
+    own.want = EXP_POOL_SECURE | (request->want & (EXP_POOL_NODE | EXP_POOL_NODE_ONLY));
+    own.contents = params->Buffer;
+    void *block = exp_pool_allocate(&own, outcome);
+    if (block == NULL) {
+        record_drop(own.secure);
+        record_give(own.secure);
+    }
+    return block;
 }
 
 /* Record of a block if handle, tag and cookie are its own, else NULL. Lock held. */
@@ -363,6 +396,7 @@ EXP_EXPORT NTSTATUS ExSecurePoolUpdate(HANDLE SecurePoolHandle,
                                        PVOID Buffer)
 {
     NTSTATUS status = STATUS_INVALID_HANDLE;
+    free_refused();
     acquire();
     if (pool_of(SecurePoolHandle) != NULL) {
         status =
@@ -386,6 +420,7 @@ EXP_EXPORT LOGICAL ExSecurePoolValidate(HANDLE SecurePoolHandle,
                                         PVOID Allocation,
                                         ULONG_PTR Cookie)
 {
+    free_refused();
     acquire();
     bool fits = pool_of(SecurePoolHandle) != NULL &&
                 find(SecurePoolHandle, Tag, Allocation, Cookie) != NULL;

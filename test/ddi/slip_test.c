@@ -47,7 +47,7 @@ static void test_a_pool_type_as_flags_is_told_once_for_each_caller(void)
     for (int index = 0; index < 7; index++) {
         DDI_TRUE(got[index] == NULL);
     }
-    DDI_EQUAL(2, lines_of(file, "a POOL_TYPE was passed"));
+    DDI_EQUAL(2, lines_of(file, "a POOL_TYPE is not what"));
     DDI_EQUAL(1, lines_of(file, "POOL_FLAGS 0x001 name no pool"));
     DDI_EQUAL(1, lines_of(file, "POOL_FLAGS 0x200 name no pool"));
     DDI_EQUAL(2, lines_of(file, "\n"));

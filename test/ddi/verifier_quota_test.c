@@ -57,10 +57,29 @@ static void test_verifier_lets_everybody_else_pay(void)
     door_process_end(process);
 }
 
+/* The verifier looks closer at every free, in the same order: a wrong kind before a wrong tag. */
+static void test_verifier_finds_the_kind_of_a_block_before_its_tag(void)
+{
+    POOL_EXTENDED_PARAMS_SECURE_POOL secure = { .SecurePoolFlags = SECURE_POOL_FLAGS_FREEABLE };
+    POOL_EXTENDED_PARAMETER entry = { .Type = PoolExtendedParameterSecurePool,
+                                      .SecurePoolParams = &secure };
+    struct ddi_stop stop;
+    DDI_EQUAL(STATUS_SUCCESS,
+              ExCreatePool(POOL_CREATE_FLG_SECURE_POOL, TAG, NULL, &secure.SecurePoolHandle));
+    PVOID block = ExAllocatePool3(POOL_FLAG_NON_PAGED, 100, TAG, &entry, 1);
+    DDI_TRUE(block != NULL);
+    DDI_CATCH(&stop, ExFreePoolWithTag(block, TAG + 1));
+    DDI_STOP(&stop, BAD_POOL_CALLER, 0x99, (uintptr_t)block, 0, 0);
+    secure.SecurePoolFlags = 0;
+    ExFreePool2(block, TAG, &entry, 1);
+    ExDestroyPool(secure.SecurePoolHandle);
+}
+
 static const struct ddi_test tests[] = {
     DDI_TEST("78", test_verifier_stops_a_charge_of_idle),
     DDI_TEST("78", test_verifier_lets_idle_have_what_nobody_pays),
     DDI_TEST("78", test_verifier_lets_everybody_else_pay),
+    DDI_TEST("129", test_verifier_finds_the_kind_of_a_block_before_its_tag),
 };
 
 int main(int argc, char **argv)

@@ -213,7 +213,10 @@ static void rare_allocate(struct rare *block)
     rare_count(block, 1);
 }
 
-/* Free a block; a secure one may stay when the port refuses to make its pages writable. */
+/*
+ * Free a block. When the port refuses to make the pages of a secure one writable the block is gone
+ * all the same; its pages wait until a later call can open them.
+ */
 static void rare_free(struct rare *block)
 {
     uint32_t tag = model_tag(block->tag_index);
@@ -227,7 +230,10 @@ static void rare_free(struct rare *block)
         }
         ExFreePool2(block->address, tag, &entry, 1);
         if (ExSecurePoolValidate(rare.handle, tag, block->address, SECURE_COOKIE)) {
-            return;
+            model_fail(&model, "a secure block that was freed is found");
+        }
+        for (int wait = 0; sim_access(block->address) == EXP_PORT_READ && wait < 100; wait++) {
+            (void)ExSecurePoolValidate(rare.handle, tag, block->address, SECURE_COOKIE);
         }
     } else {
         ExFreePoolWithTag(block->address, tag);

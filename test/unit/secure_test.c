@@ -198,22 +198,30 @@ static void test_secure_pool_is_not_made_before_the_pool_serves(void)
     CHECK_FITS();
 }
 
-/* It is gone for its user, and its pool can be destroyed; nobody gets its pages. */
-static void test_secure_block_that_cannot_be_opened_is_gone_and_its_pages_stay(void)
+/* It is gone for its user, and its pool can be destroyed; nobody gets its pages until they open. */
+static void test_secure_block_that_cannot_be_opened_is_gone_and_its_pages_wait(void)
 {
     start(1);
     char *block = secure_block(BYTES, NULL);
     CHECK(block != NULL);
-    sim_fail(SIM_COMMIT, 1, 1);
+    sim_fail(SIM_COMMIT, 1, 3); /* the free, and two calls that try again */
     secure_free(block);
-    sim_fail(SIM_COMMIT, 0, 0);
     CHECK_EQUAL(ExSecurePoolValidate(handle, TAG, block, COOKIE), 0);
+    CHECK_EQUAL(ExSecurePoolValidate(handle, TAG, block, COOKIE), 0);
+    sim_fail(SIM_COMMIT, 0, 0);
     CHECK_EQUAL(pages_open(block), 0);
     ExDestroyPool(handle);
     for (int index = 0; index < 64; index++) {
         memset(ExAllocatePool2(FLAG_NON_PAGED, BYTES, TAG), 1, BYTES);
     }
     CHECK_EQUAL(pages_open(block), 0);
+    struct expool_tag_row row;
+    CHECK_EQUAL(expool_tags(&row, 1), 1);
+    CHECK_EQUAL(row.allocs - row.frees, 65);
+    CHECK_EQUAL(ExSecurePoolValidate(handle, TAG, block, COOKIE), 0); /* the next call frees it */
+    CHECK(pages_open(block) != 0);
+    CHECK_EQUAL(expool_tags(&row, 1), 1);
+    CHECK_EQUAL(row.allocs - row.frees, 64);
     CHECK_FITS();
 }
 
@@ -250,7 +258,7 @@ int main(void)
     RUN_FRESH(test_secure_pages_left_open_stay_so_when_their_block_goes);
     RUN_FRESH(test_secure_pool_is_not_made_before_the_pool_serves);
     RUN_FRESH(test_secure_block_that_cannot_be_closed_is_not_handed_out);
-    RUN_FRESH(test_secure_block_that_cannot_be_opened_is_gone_and_its_pages_stay);
+    RUN_FRESH(test_secure_block_that_cannot_be_opened_is_gone_and_its_pages_wait);
     RUN_FRESH(test_secure_block_lies_on_the_node_asked_for);
     return unit_end();
 }
