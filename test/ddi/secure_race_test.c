@@ -11,12 +11,15 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 enum {
     TAG = 'ecaR',
     COOKIE = 77,
     BYTES = 3 * 4096,
-    ROUNDS = 4000
+    ROUNDS_LEAST = 40,
+    ROUNDS_MOST = 4000,
+    SECONDS = 3 /* the lock is not a fair one, so a round may take long */
 };
 
 static HANDLE handle;
@@ -68,11 +71,15 @@ static void *other_thread(void *unused)
 static void test_update_of_a_block_that_goes_reaches_nobody_else(void)
 {
     pthread_t thread;
+    time_t end = time(NULL) + SECONDS;
 
     DDI_EQUAL((uint32_t)STATUS_SUCCESS,
               (uint32_t)ExCreatePool(POOL_CREATE_FLG_SECURE_POOL, TAG, NULL, &handle));
     DDI_EQUAL(0, pthread_create(&thread, NULL, other_thread, NULL));
-    for (int round = 0; round < ROUNDS && ddi_failures == 0; ++round) {
+    for (int round = 0; round < ROUNDS_MOST && ddi_failures == 0; ++round) {
+        if (round >= ROUNDS_LEAST && time(NULL) >= end) {
+            break;
+        }
         void *block = ddi_opaque(secure_block());
         uint8_t *plain;
 
