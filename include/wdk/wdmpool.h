@@ -441,8 +441,10 @@ VOID ExDestroyPool(HANDLE PoolHandle);
  *   Buffer         Size bytes to be copied
  *   returns        STATUS_SUCCESS; with nothing changed STATUS_INVALID_HANDLE,
  *                  STATUS_INVALID_PARAMETER when another argument does not fit,
- * STATUS_ACCESS_DENIED when the block is not MODIFIABLE irql           <= APC_LEVEL source
- * api.md 3.4; ExSecurePoolUpdate page
+ *                  STATUS_ACCESS_DENIED when the block is not MODIFIABLE,
+ *                  STATUS_INSUFFICIENT_RESOURCES when the system will not open its pages
+ *   irql           <= APC_LEVEL
+ *   source         api.md 3.4; ExSecurePoolUpdate page
  */
 NTSTATUS ExSecurePoolUpdate(HANDLE SecurePoolHandle,
                             ULONG Tag,

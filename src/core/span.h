@@ -128,8 +128,8 @@ bool exp_span_start(void);
  *             comes from is the system's choice: exp_port_settle tells
  *   pages     at least 1
  *   returns   a span of exactly that many pages, ->zero says whether they read as zero; its map
- * entries are still EXP_CLASS_NEVER or EXP_CLASS_FREED. NULL: limit, address space, memory, or a
- *             failure asked for by exp_span.fail_request
+ *             entries are still EXP_CLASS_NEVER or EXP_CLASS_FREED. NULL: limit, address space,
+ *             memory, or a failure asked for by exp_span.fail_request
  *   locks     takes the span lock
  *   owns      the caller, until exp_span_give
  *   source    design.md 4, Spans; spec/api.md 2.8 (memory, pool limit)

@@ -113,7 +113,7 @@ uint32_t exp_tag_count(void);
  * bytes are what is live here.
  *
  *   live   exp_tag_count() * 2 counts, index number * 2 + column, changed; NULL: leave the copied
- * rows
+ *          rows
  */
 void exp_tag_child(struct exp_tag_live *live);
 

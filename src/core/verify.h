@@ -60,11 +60,11 @@ struct exp_verify_fault {
  *   returns   true: everything fits, or the pool has not been used yet
  *   irql      <= DISPATCH
  *   locks     takes all of them but tag and heap, by rank, stores in order of nodes, bins: the only
- * place that holds two of one rank; the caller holds none owns      all owners are idle meanwhile;
- * not for a copy of a process that was made while another thread held the span lock (what was free
- * is forgotten there), nor after memory for a record or a row ran out during a free (pages stay
- * used, a count is lost) source    docs/house.md; the invariants in the essays of span.c, run.c and
- * store.c
+ *             place that holds two of one rank; the caller holds none
+ *   owns      all owners are idle meanwhile; not for a copy of a process that was made while
+ *             another thread held the span lock (what was free is forgotten there), nor after
+ *             memory for a record or a row ran out during a free (pages stay used, a count is lost)
+ *   source    docs/house.md; the invariants in the essays of span.c, run.c and store.c
  */
 EXP_MUST_USE bool exp_verify_all(struct exp_verify_fault *fault);
 

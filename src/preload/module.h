@@ -67,9 +67,10 @@ EXP_INLINE uint32_t exp_module_find(const void *caller)
  *
  *   caller    return address, or any address inside the code
  *   returns   tag number of its module, of the tag `Anon` for code of no file, or of the fixed tag
- * when option `tag` names one; 0: no memory for a new tag locks     none of its own;
- * exp_tag_register_module may take the tag table's owns      nothing; allocates nothing; errno is
- * kept source    product.md 3 and 4 (option tag); _dl_find_object(3)
+ *             when option `tag` names one; 0: no memory for a new tag
+ *   locks     none of its own; exp_tag_register_module may take the tag table's
+ *   owns      nothing; allocates nothing; errno is kept
+ *   source    product.md 3 and 4 (option tag); _dl_find_object(3)
  */
 EXP_COLD EXP_HIDDEN uint32_t exp_module_get(const void *caller);
 
