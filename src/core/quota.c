@@ -38,7 +38,15 @@ struct expool_process *exp_quota_create(const char *name, size_t paged_bytes, si
     process->limit_bytes[0] = nonpaged_bytes == SIZE_MAX ? UINT64_MAX : nonpaged_bytes;
     process->limit_bytes[1] = paged_bytes == SIZE_MAX ? UINT64_MAX : paged_bytes;
     process->references = 1;
+    process->mark = EXP_QUOTA_MARK;
     return process;
+}
+
+bool exp_quota_known(const struct expool_process *process)
+{
+    size_t head_bytes = (exp_range.chunk_first * exp_range.chunk_pages) << EXP_PAGE_SHIFT;
+    return exp_range_offset(process) < head_bytes && (uintptr_t)process % EXP_LINE_BYTES == 0 &&
+           process->mark == EXP_QUOTA_MARK;
 }
 
 void exp_quota_hold(struct expool_process *process)
@@ -51,6 +59,7 @@ void exp_quota_hold(struct expool_process *process)
 void exp_quota_release(struct expool_process *process)
 {
     if (!process->everlasting && exp_atomic_sub_release(&process->references, 1) == 1) {
+        process->mark = 0;
         exp_range_heap_give(EXP_RANGE_KEPT, process, sizeof(*process));
     }
 }

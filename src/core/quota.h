@@ -13,7 +13,8 @@
 #include "core/range.h"
 
 enum {
-    EXP_QUOTA_NAME_BYTES = 16
+    EXP_QUOTA_NAME_BYTES = 16,
+    EXP_QUOTA_MARK = 0x636f7250
 };
 
 struct expool_process {
@@ -21,6 +22,7 @@ struct expool_process {
     uint64_t limit_bytes[2]; /* by column: 0 nonpaged, 1 paged; UINT64_MAX = no limit */
     char name[EXP_QUOTA_NAME_BYTES];
     bool everlasting; /* System, Idle: not counted, never freed */
+    uint32_t mark;    /* EXP_QUOTA_MARK while it lives */
 
     /* Atomic. */
     uint64_t used_bytes[2];
@@ -41,6 +43,9 @@ extern EXP_HIDDEN struct expool_process exp_quota_idle; /* a verified charge of 
 struct expool_process *exp_quota_create(const char *name,
                                         size_t paged_bytes,
                                         size_t nonpaged_bytes);
+
+/* Could this be a process that pays: it lies where ours do, and lives? Follows nothing else. */
+bool exp_quota_known(const struct expool_process *process);
 
 /* One more reference. irql: <= DISPATCH. */
 void exp_quota_hold(struct expool_process *process);

@@ -348,6 +348,9 @@ void exp_run_unmake(struct exp_span *run)
     for (unsigned taboo = 0; taboo < run->slots_taboo; taboo++) {
         exp_atomic_store(&exp_range.states[first_state + taboo], EXP_STATE_FREE);
     }
+    if (exp_option_value(EXP_OPTION_GUARD) != 0) {
+        exp_side_forget(&exp_range.states[first_state], count);
+    }
     unsigned class_index = run->class_index;
     size_t pages = run->pages;
     if (run->parent != 0) {

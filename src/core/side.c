@@ -67,3 +67,13 @@ struct exp_side *exp_side_of(const uint16_t *state)
     struct exp_side *leaf = exp_atomic_load_acquire(&branch[twig]);
     return leaf == NULL ? NULL : &leaf[index & (((size_t)1 << SIDE_LEAF_BITS) - 1)];
 }
+
+void exp_side_forget(const uint16_t *first, size_t count)
+{
+    for (size_t index = 0; index < count; index++) {
+        struct exp_side *side = exp_side_of(first + index);
+        if (side != NULL) {
+            exp_atomic_store(&side->kind, 0);
+        }
+    }
+}

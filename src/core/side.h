@@ -17,6 +17,7 @@ enum exp_side_kind {
     EXP_SIDE_SESSION = 2, /* counted in the session table, too */
     EXP_SIDE_SECURE = 4,  /* who is secure.c's record; only ExFreePool2 frees it */
     EXP_SIDE_GUARD = 8,   /* slack bytes after the caller's hold a pattern */
+    EXP_SIDE_FREED = 16,  /* alone, of a free slot: who is its address, all of it holds a pattern */
 };
 
 /*
@@ -45,6 +46,12 @@ EXP_MUST_USE struct exp_side *exp_side_make(const uint16_t *state);
 /* Record of a block whose state is EXP_STATE_WIDE; NULL: that state was never set by us. irql: any;
  * locks: none. */
 struct exp_side *exp_side_of(const uint16_t *state);
+
+/*
+ * What the records of states [first, first + count) say of free slots is true no more: their run
+ * goes. irql: any; locks: the caller has the slots.
+ */
+void exp_side_forget(const uint16_t *first, size_t count);
 
 /* Tag number of a live block, given its state and the state's value. irql: any; locks: none. */
 EXP_INLINE uint32_t exp_side_number(const uint16_t *state, uint32_t value)

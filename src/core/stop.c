@@ -62,6 +62,12 @@ static const struct words stop_words[] = {
     { EXP_STOP_BAD_POOL_CALLER, EXP_STOP_WRONG_TAG,
       "A block was freed with a tag that is not the one it was allocated with.",
       { "wrong tag", "address of the block", "tag of the allocation", "tag given to the free" } },
+    { EXP_STOP_BAD_POOL_CALLER, EXP_STOP_QUOTA_OWNER,
+      "A block was freed whose record names no process that could have paid for it.",
+      { "quota owner damaged", "address of the block", "tag of the allocation", "owner" } },
+    { EXP_STOP_MODIFYING_FREED_POOL, STOP_ANY,
+      "Freed memory was found changed when it was about to be handed out again.",
+      { "first changed byte", "1: written", "mode", "reserved" } },
     { EXP_STOP_BAD_POOL_CALLER, EXP_STOP_FREE_OUTSIDE,
       "An address was freed that lies outside every pool, such as stack, image or another heap.",
       { "address outside the pools", "address", "lowest address of the pools", "0" } },
@@ -147,6 +153,8 @@ static const char *name_of(uint32_t code)
         return "QUOTA_UNDERFLOW";
     case EXP_STOP_MUST_SUCCEED_POOL_EMPTY:
         return "MUST_SUCCEED_POOL_EMPTY";
+    case EXP_STOP_MODIFYING_FREED_POOL:
+        return "DRIVER_CAUGHT_MODIFYING_FREED_POOL";
     case EXP_STOP_VERIFIER:
         return "DRIVER_VERIFIER_DETECTED_VIOLATION";
     case EXP_STOP_KMODE_EXCEPTION_NOT_HANDLED:

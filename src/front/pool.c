@@ -26,7 +26,9 @@ enum {
 };
 
 enum {
-    POOL_GUARD_BYTE = 0xB5 /* what a guarded block's slack holds */
+    POOL_GUARD_BYTE = 0xB5, /* what a guarded block's slack holds */
+    POOL_WRITTEN = 1,       /* parameter 2 of 0xC6 */
+    POOL_FREED_BYTE = 0xFB  /* what a guarded slot holds while it is free */
 };
 
 #define POOL_MOVE_BYTES ((size_t)4 << 20) /* from here a large block moves without copying */
@@ -57,6 +59,9 @@ static _Noreturn void stop_freed_by_two(const void *slot, const void *caller)
                  &about);
 }
 
+/* The malloc face serves too: it fills paged slots without a word. Atomic. */
+static bool pool_face_used;
+
 /* What an allocation found on its way. */
 struct taken {
     void *block;
@@ -66,6 +71,7 @@ struct taken {
     size_t held_bytes;
     bool zero;
     const void *damaged; /* a slot that was in use though free */
+    const void *changed; /* first byte that was written while the slot was free */
 };
 
 /* Node that memory is to come from, as exp_store_take and exp_run_large_make want it. */
@@ -255,6 +261,37 @@ static bool settle(struct exp_owner *owner,
     return exp_port_settle((void *)start, bytes, request->node);
 }
 
+/* A guarded slot becomes free: whoever writes to it from now on shows when it is taken again. */
+static void mark_freed(void *block, const struct exp_run_place *place)
+{
+    struct exp_side *side = exp_side_of(place->state);
+    __builtin_memset(block, POOL_FREED_BYTE, place->size_bytes);
+    exp_atomic_store(&side->kind, EXP_SIDE_FREED);
+    exp_atomic_store(&side->who, block);
+}
+
+/*
+ * A slot that was marked holds what it held then. A changed one is isolated like one that was freed
+ * twice: it is in no list, and nobody gets it.
+ */
+static bool untouched(const struct exp_pool_request *request, struct taken *taken)
+{
+    bool shared = request->pool == EXP_POOL_PAGED && exp_atomic_load(&pool_face_used);
+    const struct exp_side *side = taken->large != NULL ? NULL : exp_side_of(taken->state);
+    if (side == NULL || shared || exp_atomic_load(&side->kind) != EXP_SIDE_FREED ||
+        exp_atomic_load(&side->who) != taken->block) {
+        return true;
+    }
+    const unsigned char *end = (const unsigned char *)taken->block + taken->held_bytes;
+    for (const unsigned char *at = taken->block; at < end; at++) {
+        if (*at != POOL_FREED_BYTE) {
+            taken->changed = at;
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Number, row and side record for what was taken; false: no memory for one of them. */
 static bool enter_books(struct exp_owner *owner,
                         const struct exp_pool_request *request,
@@ -346,6 +383,15 @@ static void *fill(const struct exp_pool_request *request,
     return taken->block;
 }
 
+static _Noreturn void stop_changed_when_free(const struct taken *taken, const void *caller)
+{
+    struct exp_stop_about about = { .block = taken->block,
+                                    .size_bytes = taken->held_bytes,
+                                    .caller = caller };
+    exp_stop_now(
+        EXP_STOP_MODIFYING_FREED_POOL, (uintptr_t)taken->changed, POOL_WRITTEN, 0, 0, &about);
+}
+
 static void *allocate(const struct exp_pool_request *request, enum exp_pool_outcome *outcome)
 {
     struct taken taken = { 0 };
@@ -365,7 +411,8 @@ static void *allocate(const struct exp_pool_request *request, enum exp_pool_outc
         *outcome = EXP_POOL_NO_QUOTA;
         return NULL;
     }
-    if (take_or_trim(owner, request, &grant, &taken)) {
+    if (take_or_trim(owner, request, &grant, &taken) &&
+        ((grant.kind & EXP_SIDE_GUARD) == 0 || untouched(request, &taken))) {
         served = settle(owner, request, &taken) && enter_books(owner, request, &taken, &grant) &&
                  seal(request, &taken);
         if (served) {
@@ -381,6 +428,9 @@ static void *allocate(const struct exp_pool_request *request, enum exp_pool_outc
     twice = taken.damaged != NULL ? (void *)(uintptr_t)taken.damaged : twice;
     if (EXP_UNLIKELY(twice != NULL)) {
         stop_freed_by_two(twice, request->caller);
+    }
+    if (EXP_UNLIKELY(taken.changed != NULL)) {
+        stop_changed_when_free(&taken, request->caller);
     }
     exp_span_tick();
     if (!served) {
@@ -613,6 +663,15 @@ static void free_judged(void *block,
     if ((books->kind & EXP_SIDE_GUARD) != 0) {
         judge_guard(block, place, books, caller);
     }
+    if ((books->kind & EXP_SIDE_QUOTA) != 0 && !exp_quota_known(books->who)) {
+        struct exp_stop_about about = about_of(block, place, books, caller);
+        exp_stop_now(EXP_STOP_BAD_POOL_CALLER,
+                     EXP_STOP_QUOTA_OWNER,
+                     (uintptr_t)block,
+                     about.tag,
+                     (uintptr_t)books->who,
+                     &about);
+    }
     /* Slow enough to afford what the fast path cannot: one of two frees of a block wins, and the
      * other one neither returns a charge nor touches a process that may be gone, also when the slot
      * is an ordinary block again by then. */
@@ -633,6 +692,9 @@ static void free_judged(void *block,
     } else {
         unsigned bin = place->pool << EXP_CLASS_BITS | place->class_index;
         struct exp_run_entry entry = { (uintptr_t)block, place->state };
+        if ((books->kind & EXP_SIDE_GUARD) != 0) {
+            mark_freed(block, place);
+        }
         twice = exp_owner_give(owner, bin, &entry);
     }
     exp_owner_leave(owner);
@@ -731,6 +793,7 @@ unsigned exp_pool_irql(void)
 
 void *exp_pool_face_allocate(size_t bytes, uint32_t number, bool zero)
 {
+    exp_atomic_store(&pool_face_used, true);
     enum exp_pool_outcome outcome;
     struct exp_pool_request request = {
         .pool = EXP_POOL_PAGED,
@@ -744,6 +807,7 @@ void *exp_pool_face_allocate(size_t bytes, uint32_t number, bool zero)
 
 void *exp_pool_face_allocate_aligned(size_t bytes, size_t alignment, uint32_t number)
 {
+    exp_atomic_store(&pool_face_used, true);
     enum exp_pool_outcome outcome;
     struct exp_pool_request request = {
         .pool = EXP_POOL_PAGED,

@@ -129,12 +129,63 @@ static void test_guard_sizes_that_overflow_fail(void)
     }
 }
 
+/* A byte of a freed slot is written; who gets the slot next is told, and nobody has it. */
+static void freed_byte_is_found(POOL_FLAGS flags, size_t bytes, size_t place)
+{
+    uint8_t *block = door_try(door_pool2, flags, bytes, TAG).block;
+    uint64_t live = ddi_live(TAG, (flags & POOL_FLAG_PAGED) != 0);
+    volatile PVOID again = NULL;
+    struct ddi_stop stop;
+
+    ExFreePoolWithTag(ddi_opaque(block), TAG);
+    block = ddi_opaque(block);
+    block[place] ^= 0x40;
+    DDI_CATCH(&stop, again = ExAllocatePool2(flags, bytes, TAG));
+    DDI_STOP(&stop, DRIVER_CAUGHT_MODIFYING_FREED_POOL, (uintptr_t)block + place, 1, 0, 0);
+    DDI_EQUAL(live - 1, ddi_live(TAG, (flags & POOL_FLAG_PAGED) != 0));
+    again = ExAllocatePool2(flags, bytes, TAG);
+    DDI_TRUE(again != NULL && again != block);
+    ExFreePoolWithTag(again, TAG);
+}
+
+static void test_guard_finds_a_byte_written_after_the_free(void)
+{
+    freed_byte_is_found(POOL_FLAG_PAGED, 100, 0);
+    freed_byte_is_found(POOL_FLAG_NON_PAGED, 16, 15);
+    freed_byte_is_found(POOL_FLAG_NON_PAGED_EXECUTE, 2000, 1000);
+    freed_byte_is_found(POOL_FLAG_PAGED | POOL_FLAG_SESSION, 4096, 4095);
+    freed_byte_is_found(POOL_FLAG_NON_PAGED, 9000, 8999);
+}
+
+/* Slots whose pages went and came back, in other classes too, are not taken for changed ones. */
+static void test_guard_forgets_slots_whose_pages_went(void)
+{
+    static PVOID blocks[2000];
+    struct ddi_stop stop;
+
+    for (int round = 0; round < 6; ++round) {
+        for (size_t i = 0; i < 2000; ++i) {
+            blocks[i] = ExAllocatePool2(
+                POOL_FLAG_PAGED | POOL_FLAG_UNINITIALIZED, sizes[(i + (size_t)round) % SIZES], TAG);
+            DDI_TRUE(blocks[i] != NULL);
+        }
+        for (size_t i = 0; i < 2000; ++i) {
+            memset(blocks[i], (int)i, sizes[(i + (size_t)round) % SIZES]);
+            DDI_CATCH(&stop, ExFreePool(blocks[i]));
+            DDI_TRUE_FOR(!stop.caught, i);
+        }
+        expool_trim();
+    }
+}
+
 static const struct ddi_test tests[] = {
     DDI_TEST("89", test_guard_is_not_in_the_callers_bytes),
     DDI_TEST("99", test_guard_finds_a_byte_past_the_end),
     DDI_TEST("99", test_guard_judges_quota_blocks_before_it_returns_the_charge),
     DDI_TEST("103", test_query_block_size_leaves_the_guard_out),
     DDI_TEST("31", test_guard_sizes_that_overflow_fail),
+    DDI_TEST("99", test_guard_finds_a_byte_written_after_the_free),
+    DDI_TEST("99", test_guard_forgets_slots_whose_pages_went),
 };
 
 int main(int argc, char **argv)

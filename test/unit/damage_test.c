@@ -12,7 +12,12 @@
 
 #define TAG UINT32_C(0x676d6144) /* 'gmaD', shows Damg */
 
-enum { STOP_HEAP = 0x13a, HEAP_INTERNAL = 0x10, HEAP_DOUBLE_FREE = 0x11, BYTES = 112 };
+enum {
+    STOP_HEAP = 0x13a,
+    HEAP_INTERNAL = 0x10,
+    HEAP_DOUBLE_FREE = 0x11,
+    BYTES = 112
+};
 
 static struct {
     void *block;
@@ -100,6 +105,33 @@ static void test_damage_free_slot_in_use_stops_and_is_not_handed_out(void)
     ExFreePoolWithTag(test.block, TAG);
 }
 
+/* The owner of a charge is believed when it can be a process, and never followed before. */
+static void test_damage_owner_of_a_charge_stops(void)
+{
+    static uint64_t no_process[16];
+    struct expool_process *process = expool_process_create("payer", SIZE_MAX, SIZE_MAX);
+    (void)expool_process_enter(process);
+    test.block = ExAllocatePool2(FLAG_PAGED | 1, BYTES, TAG);
+    (void)expool_process_enter(NULL);
+    struct exp_side *side = exp_side_of(exp_run_find(test.block).state);
+    uint64_t block = (uintptr_t)test.block;
+    void *bad[] = { NULL, no_process, (void *)16, (char *)process + 8, exp_range.base };
+    for (size_t index = 0; index < sizeof(bad) / sizeof(bad[0]); index++) {
+        side->who = bad[index];
+        CHECK_STOP(free_it(), STOP_POOL, 0x0d, block, TAG, (uintptr_t)bad[index]);
+        CHECK_STOP(free_it_without_tag(), STOP_POOL, 0x0d, block, TAG, (uintptr_t)bad[index]);
+    }
+    side->who = process;
+    struct expool_usage usage;
+    expool_process_usage(process, &usage);
+    CHECK_EQUAL(usage.paged_bytes, BYTES);
+    ExFreePoolWithTag(test.block, TAG);
+    expool_process_usage(process, &usage);
+    CHECK_EQUAL(usage.paged_bytes, 0);
+    CHECK_EQUAL(usage.references, 1);
+    expool_process_release(process);
+}
+
 int main(void)
 {
     unit_start();
@@ -107,5 +139,6 @@ int main(void)
     RUN(test_damage_rare_state_without_a_record_stops);
     RUN(test_damage_record_of_no_tag_stops);
     RUN(test_damage_free_slot_in_use_stops_and_is_not_handed_out);
+    RUN(test_damage_owner_of_a_charge_stops);
     return unit_end();
 }
