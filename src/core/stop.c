@@ -151,8 +151,6 @@ static const char *name_of(uint32_t code)
         return "BAD_POOL_HEADER";
     case EXP_STOP_QUOTA_UNDERFLOW:
         return "QUOTA_UNDERFLOW";
-    case EXP_STOP_MUST_SUCCEED_POOL_EMPTY:
-        return "MUST_SUCCEED_POOL_EMPTY";
     case EXP_STOP_MODIFYING_FREED_POOL:
         return "DRIVER_CAUGHT_MODIFYING_FREED_POOL";
     case EXP_STOP_VERIFIER:
